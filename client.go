@@ -1,0 +1,28 @@
+package usher
+
+import "time"
+
+// Client is a registered back end of an app.
+type Client struct {
+	App string
+	// ID is also the client id of OAuth 2.
+	ID   ID
+	Name string
+	// PublicKey is the PEM (SPKI) that the client's assertions are verified with.
+	PublicKey string
+	// Scopes are the most that the client is ever granted.
+	Scopes    Scopes
+	UpdatedAt time.Time
+	// NotBefore voids every token that was issued to the client earlier: it is
+	// set when its key is rotated.
+	NotBefore time.Time
+	// RevokedAt is when the client lost all access; zero while it has it.
+	RevokedAt time.Time
+	Version   int64
+}
+
+// CreatedAt is when the client was registered.
+func (c Client) CreatedAt() time.Time { return c.ID.Time() }
+
+// Revoked reports whether the client has lost all access.
+func (c Client) Revoked() bool { return !c.RevokedAt.IsZero() }

@@ -1,0 +1,114 @@
+package usher
+
+import (
+	"slices"
+	"strings"
+)
+
+// IdentityKind is how a caller is known.
+type IdentityKind string
+
+// The kinds of identity.
+const (
+	// Nobody presented nothing. Only an open dialect serves it.
+	Nobody IdentityKind = ""
+	// UserIdentity is a person, proven by a token of an OIDC issuer, by the
+	// app's own session, or in development by name.
+	UserIdentity IdentityKind = "user"
+	// GuestIdentity was let in by an invite and is marked as guest by us.
+	GuestIdentity IdentityKind = "guest"
+	// ClientIdentity is a registered back end.
+	ClientIdentity IdentityKind = "client"
+	// LocalIdentity is an operator on the machine itself, known by reaching the
+	// control socket in the data folder.
+	LocalIdentity IdentityKind = "local"
+)
+
+// Identity is who is calling, proven. The zero Identity is nobody.
+type Identity struct {
+	App  string
+	Kind IdentityKind
+	// Issuer tells the subjects of different issuers apart; empty for clients.
+	Issuer string
+	// Subject is stable: the issuer's sub, or a client's id.
+	Subject string
+	// Name is for people to read, and proves nothing.
+	Name string
+	// Email is set only when it is verified.
+	Email string
+	// Scopes are what a client may ask for; a user has none.
+	Scopes Scopes
+	// Operator may see and end everything.
+	Operator bool
+}
+
+// Known reports whether anybody is calling at all.
+func (id Identity) Known() bool { return id.Kind != Nobody }
+
+// Key names the identity across issuers, as owners and members are stored:
+// "client:<id>" or "user:<issuer>#<subject>".
+func (id Identity) Key() string {
+	switch {
+	case !id.Known():
+		return ""
+	case id.Issuer == "":
+		return string(id.Kind) + ":" + id.Subject
+	default:
+		return string(id.Kind) + ":" + id.Issuer + "#" + id.Subject
+	}
+}
+
+// Scope is one thing that a client may ask of us.
+type Scope string
+
+// The scopes. The first six are those of VPaaS (protocols/pexip.md, 1.1).
+const (
+	MeetingCreate     Scope = "meeting:create"
+	MeetingRead       Scope = "meeting:read"
+	MeetingWrite      Scope = "meeting:write"
+	ParticipantCreate Scope = "participant:create"
+	ParticipantRead   Scope = "participant:read"
+	ParticipantWrite  Scope = "participant:write"
+)
+
+// AllScopes lists every scope.
+var AllScopes = Scopes{MeetingCreate, MeetingRead, MeetingWrite, ParticipantCreate, ParticipantRead, ParticipantWrite}
+
+// Scopes is a set of scopes.
+type Scopes []Scope
+
+// ParseScopes reads a space-separated list, as OAuth 2 writes it (RFC 6749,
+// section 3.3). It keeps unknown scopes, which a caller holds against what is
+// allowed.
+func ParseScopes(s string) Scopes {
+	var scopes Scopes
+	for _, f := range strings.Fields(s) {
+		if !slices.Contains(scopes, Scope(f)) {
+			scopes = append(scopes, Scope(f))
+		}
+	}
+	return scopes
+}
+
+// Has reports whether s is in the set.
+func (ss Scopes) Has(s Scope) bool { return slices.Contains(ss, s) }
+
+// And returns what is in both sets, in the order of ss.
+func (ss Scopes) And(other Scopes) Scopes {
+	var both Scopes
+	for _, s := range ss {
+		if other.Has(s) {
+			both = append(both, s)
+		}
+	}
+	return both
+}
+
+// String joins the scopes with spaces.
+func (ss Scopes) String() string {
+	names := make([]string, len(ss))
+	for i, s := range ss {
+		names[i] = string(s)
+	}
+	return strings.Join(names, " ")
+}
