@@ -1,0 +1,174 @@
+// Package store is the contract between Usher and what keeps its state: one
+// small interface for each aggregate, in the types of package usher.
+//
+// What the contract asks of a back end is deliberately little, so that SQLite,
+// PostgreSQL and DynamoDB can all satisfy it (package storetest proves it):
+//
+//   - A write that returned nil is durable. A write that returned an error
+//     changed nothing, except that after a context's end or a lost connection
+//     the caller can't know and must be able to ask again.
+//   - Change functions are pure and may be called more than once; an error from
+//     one is returned unchanged, and nothing is written.
+//   - There is no general transaction. What must change together is one
+//     aggregate, or a room with one of its participants: [Rooms.Change].
+//   - Nothing expires by itself: what must happen at a time has a Due column,
+//     and a sweeper asks for it.
+//   - Times are UTC with microseconds; what is finer is cut off.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"usher"
+)
+
+// The errors that every store answers with, alone or wrapped.
+var (
+	// ErrNotFound: there is no such record.
+	ErrNotFound = errors.New("not found")
+	// ErrExists: a record with that key, or that unique name, is already there.
+	ErrExists = errors.New("already exists")
+	// ErrUnchanged is returned by a change function to say that all is well as
+	// it stands: nothing is written, and the caller gets the records and no error.
+	ErrUnchanged = errors.New("unchanged")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("store is closed")
+)
+
+// DB is an open store.
+type DB interface {
+	Rooms() Rooms
+	Clients() Clients
+	Keys() Keys
+	Once() Once
+	// Ping fails when the store can't serve.
+	Ping(ctx context.Context) error
+	// Close waits for the writes that were accepted, and closes the store.
+	Close() error
+}
+
+// Rooms keeps rooms together with their participants.
+type Rooms interface {
+	// Create adds a room. It returns ErrExists if the id is taken, or the name
+	// by a room that has not ended.
+	Create(ctx context.Context, room usher.Room) error
+	// Get returns ErrNotFound if there is no such room.
+	Get(ctx context.Context, key usher.RoomKey) (usher.Room, error)
+	// ByName finds the room of that name that has not ended.
+	ByName(ctx context.Context, app, name string) (usher.Room, error)
+	// List returns rooms by the time they were made, the oldest first.
+	List(ctx context.Context, q RoomQuery) ([]usher.Room, error)
+	// Update changes one room, and nothing of its participants.
+	Update(ctx context.Context, key usher.RoomKey, change func(usher.Room) (usher.Room, error)) (usher.Room, error)
+
+	// Enter adds a participant, if change, which is given the room, allows it:
+	// a participant can't be added to a room that ends at the same time. The
+	// returned entry holds both as they are now.
+	// It returns ErrNotFound without a room and ErrExists if the id is taken.
+	Enter(ctx context.Context, p usher.Participant, change func(usher.Room) (usher.Room, error)) (Entry, error)
+	// Participant returns one participant and its room, as of one moment.
+	Participant(ctx context.Context, key usher.ParticipantKey) (Entry, error)
+	// Participants returns a room's participants by the time they were made. It
+	// returns ErrNotFound without a room.
+	Participants(ctx context.Context, q ParticipantQuery) ([]usher.Participant, error)
+	// Change changes a participant and its room in one atomic step: the secret
+	// is consumed and the seat taken together, or neither is.
+	Change(ctx context.Context, key usher.ParticipantKey, change func(Entry) (Entry, error)) (Entry, error)
+
+	// DueRooms returns rooms whose Due is set and not after now, the longest
+	// overdue first.
+	DueRooms(ctx context.Context, now time.Time, limit int) ([]usher.RoomKey, error)
+	// DueParticipants does the same for participants by HeldUntil.
+	DueParticipants(ctx context.Context, now time.Time, limit int) ([]usher.ParticipantKey, error)
+	// Stranded returns participants that are held by a socket of any node but
+	// the given ones: those of a process that is no more.
+	Stranded(ctx context.Context, alive []usher.ID, limit int) ([]usher.ParticipantKey, error)
+}
+
+// Entry is a participant and its room.
+type Entry struct {
+	Room        usher.Room
+	Participant usher.Participant
+}
+
+// RoomQuery selects a page of rooms.
+type RoomQuery struct {
+	App string
+	// Owner restricts the list to the rooms of one owner, if not empty.
+	Owner string
+	// Status restricts the list to rooms of one status, if not empty.
+	Status usher.RoomStatus
+	// After is the last id of the page before. It need not exist any more.
+	After usher.ID
+	Limit int
+}
+
+// ParticipantQuery selects a page of a room's participants.
+type ParticipantQuery struct {
+	Room usher.RoomKey
+	// Status restricts the list to participants of one status, if not empty.
+	Status usher.ParticipantStatus
+	After  usher.ID
+	Limit  int
+}
+
+// Clients keeps the registered back ends.
+type Clients interface {
+	// Create returns ErrExists if the id is taken, or the name by a client that
+	// is not revoked.
+	Create(ctx context.Context, c usher.Client) error
+	Get(ctx context.Context, id usher.ID) (usher.Client, error)
+	// List returns all clients by the time they were made.
+	List(ctx context.Context) ([]usher.Client, error)
+	Update(ctx context.Context, id usher.ID, change func(usher.Client) (usher.Client, error)) (usher.Client, error)
+}
+
+// KeyState is where a signing key is in its life.
+type KeyState string
+
+// The states of a signing key. All three are published, so that a verifier
+// knows a key before it signs and for as long as what it signed is valid.
+const (
+	NextKey    KeyState = "next"
+	CurrentKey KeyState = "current"
+	RetiredKey KeyState = "retired"
+)
+
+// Key is one of our own signing keys. The store never sees the private half
+// in clear.
+type Key struct {
+	ID        usher.ID // the kid
+	Algorithm string   // as in JWS: EdDSA, ES256
+	State     KeyState
+	Sealed    []byte // the private key, encrypted by package keys
+	// NotAfter is when a retired key is no longer published; zero before that.
+	NotAfter  time.Time
+	UpdatedAt time.Time
+}
+
+// Keys keeps our signing keys.
+type Keys interface {
+	List(ctx context.Context) ([]Key, error)
+	// Change replaces the whole set of keys in one atomic step.
+	Change(ctx context.Context, change func([]Key) ([]Key, error)) ([]Key, error)
+}
+
+// Mark is a name that can be taken once until it expires, with a value that
+// whoever comes second is given.
+type Mark struct {
+	Name    string
+	Value   []byte
+	Expires time.Time
+}
+
+// Once keeps marks: assertion ids that were used, idempotency keys.
+type Once interface {
+	// Put takes the name. If it is taken and has not expired at now, Put
+	// returns the mark that took it, and ErrExists.
+	Put(ctx context.Context, now time.Time, m Mark) (Mark, error)
+	// Sweep deletes marks that expired before now, at most limit of them, and
+	// returns how many there were.
+	Sweep(ctx context.Context, now time.Time, limit int) (int, error)
+}
