@@ -1,0 +1,14 @@
+package httpd
+
+// anyone lists every route that serves callers who are not known. Each proves
+// in another way that it may be called, or tells nothing worth knowing.
+var anyone = []string{
+	"GET /healthz",                      // whether the process serves
+	"GET /readyz",                       // whether it should get traffic
+	"GET /.well-known/jwks.json",        // public keys
+	"POST /oauth/token",                 // the assertion in the body says who calls
+	"POST /v1/meetings/{meeting}/join",  // the one-time secret in the body is the proof
+	"GET /v1/meetings/{meeting}/socket", // the first message authenticates
+	"POST /api/v1/rooms/{room}/participants/{participant}/claim", // as a join
+	"GET /api-address", // the address of the VPaaS, which every browser needs
+}

@@ -1,0 +1,52 @@
+package httpd
+
+import (
+	"context"
+	"net"
+
+	"usher"
+)
+
+type (
+	requestIDKey struct{}
+	identityKey  struct{}
+	originKey    struct{}
+)
+
+// RequestID returns the id of the request that ctx belongs to.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+// Identity returns who called the route. It is nobody on routes for anyone.
+func Identity(ctx context.Context) usher.Identity {
+	id, _ := ctx.Value(identityKey{}).(usher.Identity)
+	return id
+}
+
+// Origin is the listener that a request came in by.
+type Origin struct {
+	// Base is what we call ourselves there, without a final slash:
+	// https://localhost:3000. It never comes from the Host header.
+	Base string
+	// Local says that it is the control socket.
+	Local bool
+}
+
+// From returns the origin of the request that ctx belongs to.
+func From(ctx context.Context) Origin {
+	o, _ := ctx.Value(originKey{}).(Origin)
+	return o
+}
+
+// WithOrigin returns a context that carries the origin: the ConnContext of a
+// listener's [http.Server], or of a call that never leaves the process.
+func WithOrigin(ctx context.Context, o Origin) context.Context {
+	return context.WithValue(ctx, originKey{}, o)
+}
+
+// ConnContext stamps every connection of a listener with its origin.
+func ConnContext(o Origin) func(context.Context, net.Conn) context.Context {
+	return func(ctx context.Context, _ net.Conn) context.Context { return WithOrigin(ctx, o) }
+}

@@ -1,0 +1,311 @@
+package httpd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"usher"
+	"usher/internal/identity"
+)
+
+// Config is what [New] needs.
+type Config struct {
+	// Identity finds out who is calling.
+	Identity identity.Authenticator
+	Logger   *slog.Logger
+	Metrics  *Metrics
+	// RequestIDs makes the ids by which a request is found in the log.
+	RequestIDs *usher.IDSource
+	// LoopbackOnly refuses requests whose Host header names another machine, so
+	// that no page can reach an open server by a name that it controls.
+	LoopbackOnly bool
+}
+
+// New returns a handler that serves the dialects, or what is wrong with them.
+func New(config Config, dialects ...Dialect) (http.Handler, error) {
+	if err := check(dialects); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	s := &server{Config: config, mux: mux}
+	for _, d := range dialects {
+		methods := make(map[string][]string) // by path
+		for _, r := range d.Routes {
+			methods[r.Path()] = append(methods[r.Path()], r.Method())
+			if err := register(mux, r.Pattern, s.route(d, r)); err != nil {
+				return nil, err
+			}
+		}
+		if !d.CORS.enabled() {
+			continue
+		}
+		for path, allowed := range methods {
+			r := Route{Pattern: "OPTIONS " + path, Caller: Anyone, Handle: d.CORS.preflight(allowed)}
+			if err := register(mux, r.Pattern, s.route(d, r)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// register turns the panic of a pattern that conflicts into an error.
+func register(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("httpd: route %q: %v", pattern, v)
+		}
+	}()
+	mux.Handle(pattern, h)
+	return nil
+}
+
+type server struct {
+	Config
+	mux *http.ServeMux
+}
+
+// own is the dialect of what no dialect has a route for.
+var own = Dialect{Name: "usher"}
+
+// ServeHTTP finds the route. What has none is answered here, so that every
+// answer of this server, a 404 too, is one that a program can read.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.LoopbackOnly && !From(r.Context()).Local && !LoopbackHost(r.Host) {
+		s.refuse(w, r, usher.Errorf(usher.Forbidden, "host_not_local",
+			"This server is in development mode and answers only as localhost, 127.0.0.1 or [::1]."))
+		return
+	}
+	h, pattern := s.mux.Handler(r)
+	if pattern == "" {
+		s.unrouted(w, r, h)
+		return
+	}
+	// ServeMux redirects paths such as //a to a clean one, which would turn a
+	// POST into a GET. No client of ours needs it.
+	if _, redirects := h.(*route); !redirects {
+		s.unrouted(w, r, nil)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// unrouted answers a request that no pattern matches. The handler that
+// ServeMux would use knows whether another method would have matched.
+func (s *server) unrouted(w http.ResponseWriter, r *http.Request, fallback http.Handler) {
+	if fallback != nil {
+		var probe methodProbe
+		fallback.ServeHTTP(&probe, r)
+		if probe.status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", probe.Header().Get("Allow"))
+			s.refuse(w, r, usher.Errorf(usher.MethodNotAllowed, "method_not_allowed",
+				"This path answers only to %s.", probe.Header().Get("Allow")))
+			return
+		}
+	}
+	s.refuse(w, r, usher.Errorf(usher.NotFound, "route_not_found", "Nothing is served at this path."))
+}
+
+// methodProbe takes the answer of a handler that is asked only for its status.
+type methodProbe struct {
+	header http.Header
+	status int
+}
+
+func (p *methodProbe) Header() http.Header {
+	if p.header == nil {
+		p.header = make(http.Header)
+	}
+	return p.header
+}
+func (p *methodProbe) Write(b []byte) (int, error) { return len(b), nil }
+func (p *methodProbe) WriteHeader(status int)      { p.status = status }
+
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, err *usher.Error) {
+	refusal := Route{Pattern: "- unrouted", Caller: Anyone, Handle: func(http.ResponseWriter, *http.Request) error { return err }}
+	s.route(own, refusal).ServeHTTP(w, r)
+}
+
+// route is one route with everything around it that all routes share.
+type route struct {
+	*server
+	Route
+	dialect Dialect
+	fail    func(http.ResponseWriter, *http.Request, *usher.Error)
+	maxBody int64
+}
+
+func (s *server) route(d Dialect, r Route) *route {
+	h := &route{server: s, Route: r, dialect: d, fail: d.Fail, maxBody: d.MaxBody}
+	if h.fail == nil {
+		h.fail = Problem
+	}
+	if h.maxBody == 0 {
+		h.maxBody = defaultMaxBody
+	}
+	return h
+}
+
+func (h *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	id := string(h.RequestIDs.New())
+	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+	rec := &recorder{ResponseWriter: w}
+	header := rec.Header()
+	header.Set("X-Request-ID", id)
+	header.Set("X-Content-Type-Options", "nosniff")
+	h.dialect.CORS.answer(header, r)
+	if h.dialect.Header != nil {
+		h.dialect.Header(header)
+	}
+	r.Body = http.MaxBytesReader(rec, r.Body, h.maxBody)
+
+	h.finish(rec, r, start, h.serve(rec, r))
+}
+
+// serve runs the handler for an authenticated caller and contains its panics.
+func (h *route) serve(w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v == http.ErrAbortHandler {
+			panic(v)
+		}
+		// The value may hold anything, so only the stack is logged.
+		h.Logger.Error("a handler panicked", "route", h.Pattern, "request", RequestID(r.Context()), "stack", string(debug.Stack()))
+		err = errors.New("panic in handler")
+	}()
+	if h.Caller != Anyone {
+		id, err := h.Identity.Authenticate(r.Context(), ProofOf(r))
+		if err != nil {
+			return err
+		}
+		if err := h.admit(id); err != nil {
+			return err
+		}
+		r = r.WithContext(context.WithValue(r.Context(), identityKey{}, id))
+	}
+	return h.Handle(w, r)
+}
+
+// admit holds an identity against what the route says of its callers.
+func (h *route) admit(id usher.Identity) error {
+	switch {
+	case h.Caller == Operators && !id.Operator:
+		return usher.Errorf(usher.Forbidden, "operators_only", "Only operators may call this.")
+	case h.Caller == Clients && id.Kind != usher.ClientIdentity:
+		return identity.ErrUnknown
+	case id.Kind == usher.ClientIdentity && h.Scope != "" && !id.Scopes.Has(h.Scope):
+		return usher.Errorf(usher.Forbidden, "scope_missing", "This call needs the scope %s, which the access token does not have.", h.Scope)
+	}
+	return nil
+}
+
+// finish answers an error, logs and counts.
+func (h *route) finish(w *recorder, r *http.Request, start time.Time, err error) {
+	var failure *usher.Error
+	if err != nil {
+		failure = asFailure(err)
+		if w.status == 0 {
+			if failure.RetryAfter > 0 {
+				seconds := max(1, int64((failure.RetryAfter+time.Second-1)/time.Second))
+				w.Header().Set("Retry-After", fmt.Sprint(seconds))
+			}
+			h.fail(w, r, failure)
+		}
+	}
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	took := time.Since(start)
+	h.Metrics.observe(h.dialect.Name, h.Pattern, w.status, took)
+
+	level := slog.LevelDebug
+	attrs := []slog.Attr{
+		slog.String("request", RequestID(r.Context())),
+		slog.String("route", h.Pattern),
+		slog.Int("status", w.status),
+		slog.Duration("took", took),
+	}
+	if failure != nil {
+		attrs = append(attrs, slog.String("code", failure.Code))
+		if failure.Kind == usher.Internal || failure.Kind == usher.Upstream {
+			level = slog.LevelError
+			attrs = append(attrs, slog.Any("error", failure.Err))
+		}
+	}
+	h.Logger.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// asFailure also knows the errors that net/http itself makes.
+func asFailure(err error) *usher.Error {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return usher.Errorf(usher.TooLarge, "body_too_large", "The request's body is larger than this call accepts.")
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		if _, ok := errors.AsType[*usher.Error](err); !ok {
+			return &usher.Error{Kind: usher.Unavailable, Code: "timeout", Message: "The call took too long and was given up; try again.", Err: err}
+		}
+	}
+	return usher.AsError(err)
+}
+
+// recorder remembers the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Hijack hands the connection over to a WebSocket.
+func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.status = http.StatusSwitchingProtocols
+	}
+	return conn, rw, err
+}
+
+// ProofOf reads what a request presents. An Authorization header that is not a
+// bearer token is malformed, not absent.
+func ProofOf(r *http.Request) identity.Proof {
+	p := identity.Proof{Local: From(r.Context()).Local}
+	values := r.Header.Values("Authorization")
+	switch len(values) {
+	case 0:
+	case 1:
+		scheme, token, found := strings.Cut(values[0], " ")
+		token = strings.TrimLeft(token, " ")
+		if !found || !strings.EqualFold(scheme, "Bearer") || token == "" || strings.ContainsAny(token, " ,\t") {
+			p.Malformed = true
+			break
+		}
+		p.Bearer = usher.Secret(token)
+	default:
+		p.Malformed = true
+	}
+	return p
+}

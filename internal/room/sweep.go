@@ -1,0 +1,127 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"usher"
+	"usher/internal/store"
+)
+
+// How the sweeper works: often enough that nobody waits for it, in steps small
+// enough that it never holds up a join.
+const (
+	sweepEvery = time.Second
+	sweepBatch = 200
+)
+
+// Recover takes over the seats whose connections belonged to a process that is
+// no more: their participants get a full grace, from now, to come back.
+func (s *Service) Recover(ctx context.Context, alive ...usher.ID) (int, error) {
+	alive = append(alive, s.Node)
+	total := 0
+	for {
+		keys, err := s.Store.Stranded(ctx, alive, sweepBatch)
+		if err != nil || len(keys) == 0 {
+			return total, wrap("recover", err)
+		}
+		for _, key := range keys {
+			_, err := s.change(ctx, key, func(m moment, e store.Entry) (store.Entry, error) {
+				return m.lose(e, e.Participant.Attachment)
+			})
+			if err != nil {
+				return total, wrap("recover", err)
+			}
+			total++
+		}
+	}
+}
+
+// Run sweeps until ctx ends: it writes down what became due while nobody
+// asked. Every answer is right without it, since each step settles what it
+// touches; the sweeper frees names and seats, and tells those who are there.
+func (s *Service) Run(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.Logger.Error("sweeping rooms failed; it is tried again", "error", err)
+		}
+	}
+}
+
+// Sweep settles everything that is due now.
+func (s *Service) Sweep(ctx context.Context) error {
+	for {
+		n, err := s.sweepParticipants(ctx)
+		if err != nil {
+			return err
+		}
+		if n < sweepBatch {
+			break
+		}
+	}
+	for {
+		n, err := s.sweepRooms(ctx)
+		if err != nil || n < sweepBatch {
+			return err
+		}
+	}
+}
+
+func (s *Service) sweepParticipants(ctx context.Context) (int, error) {
+	keys, err := s.Store.DueParticipants(ctx, clock(s.Now), sweepBatch)
+	if err != nil {
+		return 0, wrap("sweep participants", err)
+	}
+	for _, key := range keys {
+		e, err := s.change(ctx, key, func(m moment, e store.Entry) (store.Entry, error) {
+			return m.settle(e), nil
+		})
+		if err != nil {
+			return 0, wrap("sweep participants", err)
+		}
+		if !e.Participant.Seated() {
+			s.Changed(e)
+		}
+	}
+	return len(keys), nil
+}
+
+func (s *Service) sweepRooms(ctx context.Context) (int, error) {
+	m := s.moment()
+	keys, err := s.Store.DueRooms(ctx, m.now, sweepBatch)
+	if err != nil {
+		return 0, wrap("sweep rooms", err)
+	}
+	for _, key := range keys {
+		r, err := s.Store.Update(ctx, key, func(before usher.Room) (usher.Room, error) {
+			after := m.settleRoom(before)
+			if after == before {
+				return before, store.ErrUnchanged
+			}
+			return m.touchRoom(before, after), nil
+		})
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return 0, wrap("sweep rooms", err)
+		}
+		if r.Status == usher.RoomEnded {
+			s.Ended(r)
+		}
+	}
+	return len(keys), nil
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("room: %s: %w", what, err)
+}
