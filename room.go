@@ -1,6 +1,8 @@
 package usher
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -96,6 +98,20 @@ func ValidateRoomName(name string) error {
 	}
 	if _, err := ParseID(name); err == nil {
 		return Errorf(Invalid, "room_name_invalid", "The room's name has the form of an id; choose one that can't be taken for it.")
+	}
+	return nil
+}
+
+// ValidateName checks a short text that is shown to people: a person's name, a
+// reason. It returns what is wrong with it, as "is …" or "has …".
+func ValidateName(s string, limit int) error {
+	switch {
+	case len(s) > limit:
+		return fmt.Errorf("has %d bytes, more than %d", len(s), limit)
+	case !utf8.ValidString(s):
+		return errors.New("is not valid UTF-8")
+	case strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return errors.New("has a character that can't be printed")
 	}
 	return nil
 }

@@ -1,0 +1,109 @@
+// Package access is the one door to every room: it decides whether a caller is
+// allowed, asks package room whether it is possible, has a platform mint what
+// the caller needs, and owns every live connection.
+//
+// Everything that serves a caller, the native API, the foreign dialects,
+// signaling, goes through here and calls neither room nor policy nor platform
+// itself, so that no step can be forgotten.
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"usher"
+	"usher/internal/bus"
+	"usher/internal/platform"
+	"usher/internal/policy"
+	"usher/internal/room"
+	"usher/internal/store"
+)
+
+// Config is what [New] needs.
+type Config struct {
+	Store  store.DB
+	Bus    bus.Bus
+	Rooms  room.Config
+	Logger *slog.Logger
+	IDs    *usher.IDSource
+	Now    func() time.Time
+	// Platforms are the platforms by name.
+	Platforms map[string]platform.Platform
+	// Derive makes key material from our own secret; see keys.Sealer.
+	Derive func(label string, parts ...string) [32]byte
+	// Metrics is where the metrics of this package are registered.
+	Metrics prometheus.Registerer
+	// Random is where secrets come from; nil is crypto/rand.
+	Random io.Reader
+}
+
+// Access is the way into every room. It is safe for concurrent use.
+type Access struct {
+	config  Config
+	node    usher.ID
+	rooms   *room.Service
+	metrics *metrics
+
+	mu    sync.Mutex
+	halls map[usher.RoomKey]*hall
+
+	background sync.WaitGroup
+}
+
+// New returns an Access. Run must be running for as long as it is used.
+func New(config Config) *Access {
+	if config.Random == nil {
+		config.Random = rand.Reader
+	}
+	a := &Access{
+		config:  config,
+		node:    config.IDs.New(),
+		metrics: newMetrics(config.Metrics),
+		halls:   make(map[usher.RoomKey]*hall),
+	}
+	a.rooms = room.New(config.Rooms, room.Deps{
+		Store: config.Store.Rooms(), IDs: config.IDs, Random: config.Random, Now: config.Now,
+		Logger: config.Logger, Node: a.node,
+		Changed: func(e store.Entry) { a.announce(e.Room.Key(), notice{Kind: rosterChanged}) },
+		Ended:   func(r usher.Room) { a.announceEnd(r) },
+	})
+	return a
+}
+
+// Start takes over what a process that is no more has left.
+func (a *Access) Start(ctx context.Context) error {
+	n, err := a.rooms.Recover(ctx)
+	if err != nil {
+		return fmt.Errorf("access: %w", err)
+	}
+	if n > 0 {
+		a.config.Logger.Info("waiting for participants of an earlier run to come back", "participants", n)
+	}
+	return nil
+}
+
+// Run sweeps until ctx ends.
+func (a *Access) Run(ctx context.Context) {
+	done := make(chan struct{})
+	go func() { defer close(done); a.sweepMarks(ctx) }()
+	a.rooms.Run(ctx)
+	<-done
+}
+
+// Close waits for what connections left behind. Every connection must have
+// been closed before.
+func (a *Access) Close() { a.background.Wait() }
+
+// decide asks the policy and counts its answer.
+func (a *Access) decide(id usher.Identity, action policy.Action, r *usher.Room) error {
+	verdict := policy.Decide(policy.Request{Identity: id, Action: action, Room: r})
+	a.metrics.decided(action, verdict)
+	return verdict.Err
+}

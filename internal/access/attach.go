@@ -1,0 +1,130 @@
+package access
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"usher"
+)
+
+// Connection is a transport's end of an attachment. Its methods are called
+// from other goroutines, must not block, and may be called before Attach has
+// returned and after the attachment has ended.
+type Connection interface {
+	// Detached says that the attachment has ended and why: the connection must
+	// be closed.
+	Detached(End)
+	// Roster gives the full list of those who are in the room, whenever it changes.
+	Roster([]Present)
+}
+
+// End is why an attachment ended.
+type End struct {
+	Why EndReason
+	// Message is for the person at the other end.
+	Message string
+}
+
+// EndReason is a kind of end.
+type EndReason string
+
+// The reasons. After each of them but Replaced the participant can't return.
+const (
+	Removed   EndReason = "removed"
+	RoomEnded EndReason = "room_ended"
+	// Replaced means that the same participant has a newer connection.
+	Replaced EndReason = "replaced"
+)
+
+// Present is a participant as others in the room see it.
+type Present struct {
+	ID   usher.ID
+	Name string
+	Role usher.Role
+}
+
+// Attachment is one live connection of one participant.
+type Attachment struct {
+	access *Access
+	id     usher.ID
+	key    usher.ParticipantKey
+	conn   Connection
+	hall   *hall
+	once   sync.Once
+}
+
+// farewell bounds how long writing down the end of a connection may take.
+const farewell = 10 * time.Second
+
+// Attach hands a claimed seat to a live connection. The connection is
+// registered before the store is asked, so that a removal that commits
+// meanwhile finds it.
+func (a *Access) Attach(ctx context.Context, key usher.ParticipantKey, token usher.Secret, conn Connection) (*Attachment, error) {
+	at := &Attachment{access: a, id: a.config.IDs.New(), key: key, conn: conn}
+	a.enter(at)
+	if _, err := a.rooms.Attach(ctx, key, token, at.id); err != nil {
+		a.exit(at)
+		return nil, err
+	}
+	a.metrics.attachments.Inc()
+	a.announce(roomKey(key), notice{Kind: participantAttached, Participant: key.ID, Attachment: at.id})
+	return at, nil
+}
+
+// Leave ends the attachment of a connection that was closed on purpose: the
+// participant has left.
+func (at *Attachment) Leave() { at.end(at.access.rooms.Leave) }
+
+// Lose ends the attachment of a connection that broke: the participant has the
+// grace to come back.
+func (at *Attachment) Lose() { at.end(at.access.rooms.Lose) }
+
+// end writes down, in the background, that the connection is no more. The
+// first end counts.
+func (at *Attachment) end(write func(context.Context, usher.ParticipantKey, usher.ID) (entry, error)) {
+	at.once.Do(func() {
+		a := at.access
+		a.exit(at)
+		a.metrics.attachments.Dec()
+		a.background.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), farewell)
+			defer cancel()
+			if _, err := write(ctx, at.key, at.id); err != nil {
+				// The seat is held until this process is gone or another
+				// connection of the participant takes its place.
+				a.config.Logger.Error("the end of a connection could not be written down", "participant", at.key.ID, "error", err)
+				return
+			}
+			a.announce(roomKey(at.key), notice{Kind: rosterChanged})
+		})
+	})
+}
+
+func roomKey(key usher.ParticipantKey) usher.RoomKey {
+	return usher.RoomKey{App: key.App, ID: key.Room}
+}
+
+// enter registers an attachment with its room's hall, which the first one opens.
+func (a *Access) enter(at *Attachment) {
+	key := roomKey(at.key)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	h := a.halls[key]
+	if h == nil {
+		h = a.openHall(key)
+		a.halls[key] = h
+	}
+	at.hall = h
+	h.add(at)
+}
+
+// exit takes an attachment out of its hall, which the last one closes.
+func (a *Access) exit(at *Attachment) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if at.hall.drop(at) == 0 {
+		delete(a.halls, at.hall.key)
+		at.hall.close()
+	}
+}

@@ -1,0 +1,201 @@
+package access
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"usher"
+	"usher/internal/store"
+)
+
+type entry = store.Entry
+
+// hall is a room's live connections on this node. It hears what happens in the
+// room on every node, and tells its connections.
+//
+// Lock order: Access.mu before hall.mu. Connections are called without locks.
+type hall struct {
+	access *Access
+	key    usher.RoomKey
+
+	unsubscribe func()
+	stale       chan struct{} // has a value while the roster has to be sent
+	stop        context.CancelFunc
+
+	mu          sync.Mutex
+	attachments map[usher.ID]*Attachment
+}
+
+// rosterPause is the least time between two rosters, so that a crowd that
+// comes at once costs each of its members a few messages and not one each.
+const rosterPause = 100 * time.Millisecond
+
+func (a *Access) openHall(key usher.RoomKey) *hall {
+	ctx, stop := context.WithCancel(context.Background())
+	h := &hall{
+		access: a, key: key, stop: stop,
+		stale:       make(chan struct{}, 1),
+		attachments: make(map[usher.ID]*Attachment),
+	}
+	h.unsubscribe = a.config.Bus.Subscribe(subject(key), h.receive)
+	a.background.Go(func() { h.sendRosters(ctx) })
+	return h
+}
+
+func (h *hall) close() {
+	h.unsubscribe()
+	h.stop()
+}
+
+func (h *hall) add(at *Attachment) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.attachments[at.id] = at
+}
+
+// drop returns how many attachments are left.
+func (h *hall) drop(at *Attachment) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.attachments, at.id)
+	return len(h.attachments)
+}
+
+// some returns the attachments that which is true of.
+func (h *hall) some(which func(*Attachment) bool) []*Attachment {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var some []*Attachment
+	for _, at := range h.attachments {
+		if which(at) {
+			some = append(some, at)
+		}
+	}
+	return some
+}
+
+// notice is what nodes tell each other about a room.
+type notice struct {
+	Kind        noticeKind `json:"kind"`
+	Participant usher.ID   `json:"participant,omitempty"`
+	Attachment  usher.ID   `json:"attachment,omitempty"`
+	Reason      string     `json:"reason,omitempty"`
+}
+
+type noticeKind string
+
+const (
+	rosterChanged       noticeKind = "roster"
+	participantAttached noticeKind = "attached"
+	participantRemoved  noticeKind = "removed"
+	roomEnded           noticeKind = "ended"
+)
+
+func subject(key usher.RoomKey) string { return "room." + key.App + "." + string(key.ID) }
+
+// announce tells every node what has just been committed. This one is told
+// first and directly: its connections are closed before the caller is answered.
+func (a *Access) announce(key usher.RoomKey, n notice) {
+	a.mu.Lock()
+	h := a.halls[key]
+	a.mu.Unlock()
+	if h != nil {
+		h.act(n)
+	}
+	data, err := json.Marshal(n)
+	if err != nil {
+		panic(err) // a struct of strings
+	}
+	a.config.Bus.Publish(subject(key), data)
+}
+
+func (a *Access) announceEnd(r usher.Room) {
+	a.announce(r.Key(), notice{Kind: roomEnded, Reason: r.EndReason})
+}
+
+// receive takes a notice from the bus. What this node said itself comes back
+// here, and finds nothing left to do.
+func (h *hall) receive(data []byte) {
+	var n notice
+	if err := json.Unmarshal(data, &n); err != nil {
+		h.access.config.Logger.Error("a message on the bus could not be read", "subject", subject(h.key), "error", err)
+		return
+	}
+	h.act(n)
+}
+
+func (h *hall) act(n notice) {
+	switch n.Kind {
+	case participantRemoved:
+		h.detach(End{Removed, n.Reason}, func(at *Attachment) bool { return at.key.ID == n.Participant })
+	case participantAttached:
+		// Ids grow in time, so that late news of an old attachment does not
+		// close a newer one.
+		h.detach(End{Replaced, "You have connected again elsewhere."}, func(at *Attachment) bool {
+			return at.key.ID == n.Participant && at.id.Time().Before(n.Attachment.Time())
+		})
+	case roomEnded:
+		h.detach(End{RoomEnded, n.Reason}, func(*Attachment) bool { return true })
+		return
+	}
+	select {
+	case h.stale <- struct{}{}:
+	default:
+	}
+}
+
+func (h *hall) detach(end End, which func(*Attachment) bool) {
+	for _, at := range h.some(which) {
+		at.conn.Detached(end)
+	}
+}
+
+// sendRosters sends the full roster whenever it may have changed.
+func (h *hall) sendRosters(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.stale:
+		}
+		present, err := h.access.present(ctx, h.key)
+		if err != nil {
+			if ctx.Err() == nil {
+				h.access.config.Logger.Error("a roster could not be read", "room", h.key.ID, "error", err)
+			}
+			continue
+		}
+		for _, at := range h.some(func(*Attachment) bool { return true }) {
+			at.conn.Roster(present)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(rosterPause):
+		}
+	}
+}
+
+// present reads who is in a room: everyone who has been connected and has not
+// left, in the order in which they were invited.
+func (a *Access) present(ctx context.Context, key usher.RoomKey) ([]Present, error) {
+	var present []Present
+	q := store.ParticipantQuery{Room: key, Status: usher.ParticipantJoined, Limit: 500}
+	for {
+		page, err := a.rooms.Participants(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range page {
+			if p.Seated() && (p.Hold != usher.LeaseHold || !p.LostAt.IsZero()) {
+				present = append(present, Present{ID: p.ID, Name: p.Name, Role: p.Role})
+			}
+		}
+		if len(page) < q.Limit {
+			return present, nil
+		}
+		q.After = page[len(page)-1].ID
+	}
+}

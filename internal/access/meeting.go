@@ -1,0 +1,47 @@
+package access
+
+import (
+	"context"
+	"fmt"
+
+	"usher"
+	"usher/internal/platform"
+	"usher/internal/policy"
+)
+
+// OpenRoom makes a room on a platform where rooms must be made before use, and
+// returns the platform's own answer.
+func (a *Access) OpenRoom(ctx context.Context, id usher.Identity, name string) (platform.Opened, error) {
+	if err := a.decide(id, policy.OpenMeeting, nil); err != nil {
+		return platform.Opened{}, err
+	}
+	opener, ok := a.config.Platforms[name].(platform.RoomOpener)
+	if !ok {
+		return platform.Opened{}, errNoPlatform(name)
+	}
+	return opener.Open(ctx)
+}
+
+// Issue has a platform mint a credential for a room there.
+func (a *Access) Issue(ctx context.Context, id usher.Identity, name, roomRef string) (usher.Credential, error) {
+	if err := a.decide(id, policy.EnterMeeting, nil); err != nil {
+		return usher.Credential{}, err
+	}
+	p, ok := a.config.Platforms[name]
+	if !ok {
+		return usher.Credential{}, errNoPlatform(name)
+	}
+	grant := usher.Grant{
+		ID: a.config.IDs.New(), Identity: id, Room: roomRef,
+		Permissions: usher.BuiltinRoles()[usher.Speaker], NotBefore: a.config.Now(),
+	}
+	c, err := p.Issue(ctx, platform.Request{Grant: grant})
+	if err != nil {
+		return usher.Credential{}, fmt.Errorf("access: issue: %w", err)
+	}
+	return c, nil
+}
+
+func errNoPlatform(name string) error {
+	return usher.Errorf(usher.NotFound, "platform_not_configured", "The platform %s is not configured on this server.", name)
+}
