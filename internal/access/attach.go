@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"usher"
@@ -51,6 +52,7 @@ type Attachment struct {
 	key    usher.ParticipantKey
 	conn   Connection
 	hall   *hall
+	live   atomic.Bool // it has held the seat
 	once   sync.Once
 }
 
@@ -67,6 +69,7 @@ func (a *Access) Attach(ctx context.Context, key usher.ParticipantKey, token ush
 		a.exit(at)
 		return nil, err
 	}
+	at.live.Store(true)
 	a.metrics.attachments.Inc()
 	a.announce(roomKey(key), notice{Kind: participantAttached, Participant: key.ID, Attachment: at.id})
 	return at, nil

@@ -131,11 +131,12 @@ func (h *hall) act(n notice) {
 	case participantRemoved:
 		h.detach(End{Removed, n.Reason}, func(at *Attachment) bool { return at.key.ID == n.Participant })
 	case participantAttached:
-		// Ids grow in time, so that late news of an old attachment does not
-		// close a newer one.
-		h.detach(End{Replaced, "You have connected again elsewhere."}, func(at *Attachment) bool {
-			return at.key.ID == n.Participant && at.id.Time().Before(n.Attachment.Time())
+		rivals := h.some(func(at *Attachment) bool {
+			return at.key.ID == n.Participant && at.id != n.Attachment && at.live.Load()
 		})
+		if len(rivals) > 0 {
+			h.access.background.Go(func() { h.replace(rivals) })
+		}
 	case roomEnded:
 		h.detach(End{RoomEnded, n.Reason}, func(*Attachment) bool { return true })
 		return
@@ -143,6 +144,23 @@ func (h *hall) act(n notice) {
 	select {
 	case h.stale <- struct{}{}:
 	default:
+	}
+}
+
+// replace detaches those of a participant's attachments that do not hold its
+// seat any more. The store says which one does: news may be late.
+func (h *hall) replace(rivals []*Attachment) {
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	e, err := h.access.rooms.Participant(ctx, rivals[0].key)
+	if err != nil {
+		h.access.config.Logger.Error("a participant with two connections could not be read", "participant", rivals[0].key.ID, "error", err)
+		return
+	}
+	for _, at := range rivals {
+		if at.id != e.Participant.Attachment {
+			at.conn.Detached(End{Replaced, "You have connected again elsewhere."})
+		}
 	}
 }
 
