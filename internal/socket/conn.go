@@ -1,0 +1,289 @@
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+)
+
+// Conn is one connection. Its methods may be called from any goroutine.
+type Conn struct {
+	group       *Group
+	conn        net.Conn
+	subprotocol string
+
+	// The read loop's own.
+	in         input
+	scratch    [14]byte // a frame's head while it is read
+	partial    []byte   // the fragments so far
+	fragmented bool
+
+	heard   atomic.Int64   // when the peer last sent anything, as time since group.start
+	writers sync.WaitGroup // the writer, while there is one
+
+	mu      sync.Mutex
+	timer   *time.Timer // pings and notices silence; once closing, cuts off
+	queue   [][]byte    // frames to be written, in order
+	pong    []byte      // the answer to the latest ping, written before the queue
+	waiting int         // bytes in queue
+	flying  int         // bytes being written now
+	writing bool        // a writer runs, or the last one has ended for good
+	closing bool        // nothing more is queued or delivered; the last frame in queue is the close
+	hangUp  bool        // the peer has closed: once our close is written there is nothing to wait for
+	parted  bool        // our close is written
+	code    Code        // why, once closing
+	clean   bool
+}
+
+func newConn(g *Group, conn net.Conn, early []byte, subprotocol string) *Conn {
+	c := &Conn{group: g, conn: conn, subprotocol: subprotocol}
+	c.in.init(conn)
+	if len(early) > 0 {
+		c.in.borrow()
+		c.in.w = copy(c.in.buf[:], early)
+	}
+	c.hear()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer = time.AfterFunc(min(g.cfg.PingEvery, g.cfg.IdleTimeout), c.tick)
+	return c
+}
+
+// Subprotocol returns what was agreed on, or "".
+func (c *Conn) Subprotocol() string { return c.subprotocol }
+
+// RemoteAddr returns the address of the other end of the socket, which may be a
+// proxy.
+func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
+// Close says goodbye with a code and a reason, of which the peer gets to read
+// the first 123 bytes, after what is queued. It does not block: the connection
+// is over when Closed is called, at the latest after Config.WriteTimeout. Only
+// the first Close counts. A code that can't be sent becomes [CodeInternal].
+func (c *Conn) Close(code Code, reason string) {
+	if !code.onWire() {
+		code = CodeInternal
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end(code, reason)
+}
+
+// end begins the closing. c.mu is held.
+func (c *Conn) end(code Code, reason string) {
+	if c.closing {
+		return
+	}
+	c.closing, c.code = true, code
+	c.queue = append(c.queue, closeFrame(code, reason))
+	c.pong = nil
+	c.timer.Reset(c.group.cfg.WriteTimeout)
+	c.startWriter()
+}
+
+// cutOff ends a connection over which nothing more can be said.
+func (c *Conn) cutOff(code Code) {
+	c.mu.Lock()
+	if !c.closing {
+		c.closing, c.code = true, code
+	}
+	c.queue, c.pong, c.waiting = nil, nil, 0
+	c.mu.Unlock()
+	_ = c.conn.Close()
+}
+
+// tick pings a silent peer, gives up a dead one, and cuts off one that takes too
+// long to part.
+func (c *Conn) tick() {
+	c.mu.Lock()
+	if c.closing {
+		c.mu.Unlock()
+		_ = c.conn.Close()
+		return
+	}
+	defer c.mu.Unlock()
+	cfg := &c.group.cfg
+	silent := time.Since(c.group.start) - time.Duration(c.heard.Load())
+	switch {
+	case silent >= cfg.IdleTimeout:
+		c.dropQueue()
+		c.end(CodeIdle, "nothing was heard for too long")
+		return
+	case silent < cfg.PingEvery:
+		c.timer.Reset(min(cfg.PingEvery, cfg.IdleTimeout) - silent)
+		return
+	}
+	if c.waiting+c.flying == 0 {
+		c.queue = append(c.queue, pingFrame())
+		c.startWriter()
+	}
+	c.timer.Reset(min(cfg.PingEvery, cfg.IdleTimeout-silent))
+}
+
+// hear notes that the peer is there.
+func (c *Conn) hear() { c.heard.Store(int64(time.Since(c.group.start))) }
+
+// serve reads until the connection is over, and returns when nothing of it runs.
+func (c *Conn) serve(open func(*Conn) Handler) {
+	var h Handler
+	if c.contain("open", func() { h = open(c) }); h != nil {
+		c.depart(c.read(h))
+	} else {
+		c.Close(CodeInternal, "")
+		c.in.drain()
+	}
+	_ = c.conn.Close()
+	c.in.release()
+	c.writers.Wait()
+
+	c.mu.Lock()
+	c.timer.Stop()
+	code, clean := c.code, c.clean
+	c.mu.Unlock()
+	if h != nil {
+		c.contain("Closed", func() { h.Closed(c, code, clean) })
+	}
+}
+
+// read delivers messages until there can't be more, and returns why.
+func (c *Conn) read(h Handler) error {
+	for {
+		data, err := c.next()
+		if err != nil {
+			return err
+		}
+		c.hear()
+		if c.isClosing() {
+			continue
+		}
+		c.contain("Message", func() { h.Message(c, data) })
+	}
+}
+
+func (c *Conn) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
+}
+
+// contain runs a piece of the handler. A panic is logged by its place alone: its
+// value may hold what the peer sent.
+func (c *Conn) contain(what string, f func()) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		kind := fmt.Sprintf("%T", p)
+		if err, ok := p.(runtime.Error); ok {
+			kind = err.Error()
+		}
+		c.group.cfg.Logger.Error("socket: handler panicked", "in", what, "panic", kind, "stack", string(debug.Stack()))
+		c.Close(CodeInternal, "internal error")
+	}()
+	f()
+}
+
+// next returns the next whole message, which is valid until the following call,
+// and answers control frames on the way.
+func (c *Conn) next() ([]byte, error) {
+	for {
+		h, err := readHeader(&c.in, c.scratch[:], c.fragmented)
+		if err != nil {
+			return nil, err
+		}
+		if isControl(h) {
+			if err := c.control(h); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if h.Length > c.group.cfg.ReadLimit-int64(len(c.partial)) {
+			return nil, &violation{CodeTooBig, fmt.Sprintf("a message may have %d bytes", c.group.cfg.ReadLimit)}
+		}
+		data, err := c.payload(h)
+		if err != nil {
+			return nil, err
+		}
+		if c.fragmented = !h.Fin; c.fragmented {
+			continue
+		}
+		c.partial = nil
+		if !utf8.Valid(data) {
+			return nil, &violation{CodeInvalidText, "text is not UTF-8"}
+		}
+		return data, nil
+	}
+}
+
+// payload reads a data frame's payload and returns the message as far as it has
+// come. A short message in one frame stays where it was read.
+func (c *Conn) payload(h header) ([]byte, error) {
+	if h.Fin && !c.fragmented && h.Length <= bufferSize {
+		p, err := c.in.need(int(h.Length))
+		unmask(h, p)
+		return p, err
+	}
+	before := len(c.partial)
+	all, err := c.in.appendN(c.partial, int(h.Length))
+	unmask(h, all[before:])
+	c.partial = all
+	return all, err
+}
+
+// control handles a ping, a pong or a close; the last always ends in an error.
+func (c *Conn) control(h header) error {
+	payload, err := c.in.need(int(h.Length))
+	if err != nil {
+		return err
+	}
+	unmask(h, payload)
+	c.hear()
+	if isClose(h) {
+		return parseClose(payload)
+	}
+	if isPing(h) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.closing {
+			// Only the latest ping need be answered (RFC 6455, section 5.5.3), so
+			// that a flood of them can't fill the queue.
+			c.pong = pongFrame(payload)
+			c.startWriter()
+		}
+	}
+	return nil
+}
+
+// depart parts with the peer after the last frame that was understood.
+func (c *Conn) depart(err error) {
+	if bad, ok := errors.AsType[*violation](err); ok {
+		c.Close(bad.code, bad.reason)
+		c.in.drain()
+		return
+	}
+	bye, ok := errors.AsType[*farewell](err)
+	if !ok {
+		c.cutOff(CodeAbnormal)
+		return
+	}
+	c.mu.Lock()
+	if !c.closing {
+		// What is still queued is of no use to a peer that has left.
+		c.dropQueue()
+		c.clean = bye.code == CodeNormal
+		c.end(bye.code, "")
+	}
+	c.hangUp = true
+	parted := c.parted
+	c.mu.Unlock()
+	if !parted {
+		c.in.drain()
+	}
+}

@@ -1,0 +1,14 @@
+//go:build !unix
+
+package socket
+
+import (
+	"net"
+	"syscall"
+)
+
+// rawConn returns nil: sockets can't be tried here, only waited for.
+func rawConn(net.Conn) syscall.RawConn { return nil }
+
+// tryRead is never called, there being no raw connection.
+func (in *input) tryRead(uintptr) bool { return true }

@@ -1,0 +1,140 @@
+package socket
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// Prepared is a text message made ready once for any number of connections.
+type Prepared struct{ frame []byte }
+
+// Prepare copies a text message, which must be UTF-8, into a frame.
+func Prepare(data []byte) Prepared { return Prepared{textFrame(data)} }
+
+// Send queues a copy of a text message, which must be UTF-8. It never blocks: a
+// message that no longer fits in the queue closes the connection with
+// [CodeTooSlow] instead, and [ErrClosed] is returned, as it is from then on.
+func (c *Conn) Send(data []byte) error { return c.SendPrepared(Prepare(data)) }
+
+// SendPrepared queues a message as [Conn.Send] does, without a copy.
+func (c *Conn) SendPrepared(m Prepared) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return ErrClosed
+	}
+	if held := c.waiting + c.flying; held > 0 && held+len(m.frame) > c.group.cfg.QueueLimit {
+		c.dropQueue()
+		c.end(CodeTooSlow, "reading too slowly")
+		return ErrClosed
+	}
+	c.queue = append(c.queue, m.frame)
+	c.waiting += len(m.frame)
+	c.startWriter()
+	return nil
+}
+
+// dropQueue forgets what no write has begun with. c.mu is held.
+func (c *Conn) dropQueue() {
+	clear(c.queue)
+	c.queue, c.waiting = c.queue[:0], 0
+}
+
+// startWriter sees to it that what is queued gets written. c.mu is held.
+func (c *Conn) startWriter() {
+	if !c.writing {
+		c.writing = true
+		c.writers.Go(c.write)
+	}
+}
+
+// write writes until nothing is queued or all is over. In the latter case
+// c.writing stays true, so that nobody writes behind the close frame.
+func (c *Conn) write() {
+	var frames, spare [][]byte
+	for {
+		c.mu.Lock()
+		frames, c.queue = c.queue, spare[:0]
+		pong, last := c.pong, c.closing
+		c.flying, c.waiting, c.pong = c.waiting, 0, nil
+		if len(frames) == 0 && pong == nil {
+			c.queue = nil
+			c.writing = false
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
+
+		if err := c.put(pong, frames); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				c.cutOff(CodeTooSlow)
+			} else {
+				c.cutOff(CodeAbnormal)
+			}
+			return
+		}
+		if last {
+			c.part()
+			return
+		}
+		clear(frames)
+		spare = frames
+	}
+}
+
+// part follows the close frame: the stream ends here, so that the peer reads the
+// code to the end before it hears that nothing more comes. A socket that is
+// closed while bytes from the peer are unread would take the code back.
+func (c *Conn) part() {
+	c.mu.Lock()
+	c.parted = true
+	hangUp := c.hangUp
+	c.mu.Unlock()
+	if hangUp {
+		_ = c.conn.Close()
+		return
+	}
+	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+}
+
+// put writes frames, gathering short ones so that they share a system call and,
+// with TLS, a record.
+func (c *Conn) put(pong []byte, frames [][]byte) error {
+	if pong == nil && len(frames) == 1 {
+		return c.putBytes(frames[0])
+	}
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	n := copy(buf[:], pong)
+	for _, f := range frames {
+		if n+len(f) > bufferSize {
+			if err := c.putBytes(buf[:n]); err != nil {
+				return err
+			}
+			n = 0
+		}
+		if len(f) > bufferSize {
+			if err := c.putBytes(f); err != nil {
+				return err
+			}
+			continue
+		}
+		n += copy(buf[n:], f)
+	}
+	return c.putBytes(buf[:n])
+}
+
+// putBytes writes bytes within the time that the peer may take for them.
+func (c *Conn) putBytes(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	if err := c.conn.SetWriteDeadline(time.Now().Add(c.group.cfg.WriteTimeout)); err != nil {
+		return err
+	}
+	_, err := c.conn.Write(p)
+	return err
+}
