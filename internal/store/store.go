@@ -9,11 +9,15 @@
 //     the caller can't know and must be able to ask again.
 //   - Change functions are pure and may be called more than once; an error from
 //     one is returned unchanged, and nothing is written.
+//   - What a change function returns as it was is not written. What differs
+//     gets the old Version and one, whatever the function made of it; its key
+//     can't change.
 //   - There is no general transaction. What must change together is one
 //     aggregate, or a room with one of its participants: [Rooms.Change].
 //   - Nothing expires by itself: what must happen at a time has a Due column,
 //     and a sweeper asks for it.
 //   - Times are UTC with microseconds; what is finer is cut off.
+//   - A limit of 0 or less is no limit.
 package store
 
 import (

@@ -1,0 +1,216 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"usher"
+	"usher/internal/store"
+)
+
+// RunConcurrency runs what many callers do to one store at the same time. It
+// stands apart from [Run] because it takes longer.
+func RunConcurrency(t *testing.T, open func(*testing.T) store.DB) {
+	runTests(t, open, concurrencyTests)
+}
+
+// together calls f n times at once and returns how many calls succeeded. A
+// call may fail with one of the given errors only.
+func (s *suite) together(n int, f func(i int) error, allowed ...error) int {
+	s.Helper()
+	var won atomic.Int64
+	var wg sync.WaitGroup
+	begin := make(chan struct{})
+	for i := range n {
+		wg.Go(func() {
+			<-begin
+			err := f(i)
+			if err == nil {
+				won.Add(1)
+				return
+			}
+			for _, a := range allowed {
+				if errors.Is(err, a) {
+					return
+				}
+			}
+			s.Errorf("call %d: %v", i, err)
+		})
+	}
+	close(begin)
+	wg.Wait()
+	return int(won.Load())
+}
+
+// joined counts the participants that hold a seat by reading all of them.
+func (s *suite) joined(r usher.Room) int {
+	s.Helper()
+	ps, err := s.db.Rooms().Participants(s.ctx, store.ParticipantQuery{Room: r.Key(), Status: usher.ParticipantJoined})
+	s.must(err)
+	return len(ps)
+}
+
+var concurrencyTests = []test{
+	{"of 500 claims of one secret exactly one wins", func(s *suite) {
+		r := s.room(func(r *usher.Room) { r.Seats = 10 })
+		p := s.participant(r, func(p *usher.Participant) { p.Secret = usher.Secret("one").Digest() })
+		won := s.together(500, func(int) error {
+			_, err := s.db.Rooms().Change(s.ctx, p.Key(), claim("one"))
+			return err
+		}, errRefused)
+		s.wantEqual("winners", won, 1)
+		got := s.getEntry(p)
+		s.wantEqual("seats taken", got.Room.Taken, 1)
+		s.wantEqual("versions", []int64{got.Room.Version, got.Participant.Version}, []int64{2, 2})
+	}},
+	{"1000 participants get 50 seats, and a seat that was left is taken again", func(s *suite) {
+		const seats = 50
+		r := s.room(func(r *usher.Room) { r.Seats = seats })
+		ps := make([]usher.Participant, 1000)
+		for i := range ps {
+			ps[i] = usher.Participant{App: r.App, Room: r.ID, ID: s.id(), Status: usher.ParticipantReady,
+				Secret: usher.Secret(fmt.Sprint(i)).Digest(), Version: 1}
+		}
+		s.together(len(ps), func(i int) error {
+			_, err := s.db.Rooms().Enter(s.ctx, ps[i], sameRoom)
+			return err
+		})
+		join := func(i int) error {
+			_, err := s.db.Rooms().Change(s.ctx, ps[i].Key(), claim(usher.Secret(fmt.Sprint(i))))
+			return err
+		}
+		in := make([]atomic.Bool, len(ps))
+		won := s.together(len(ps), func(i int) error {
+			err := join(i)
+			in[i].Store(err == nil)
+			return err
+		}, errRefused)
+		s.wantEqual("seats won", won, seats)
+		s.wantEqual("seats taken", s.getRoom(r).Taken, seats)
+		s.wantEqual("participants joined", s.joined(r), seats)
+
+		// Everybody who is in leaves, twice, while the others go on trying.
+		s.together(len(ps), func(i int) error {
+			if !in[i].Load() {
+				return join(i)
+			}
+			for range 2 {
+				if _, err := s.db.Rooms().Change(s.ctx, ps[i].Key(), leave); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, errRefused)
+		s.together(len(ps), func(i int) error {
+			if in[i].Load() {
+				return nil
+			}
+			return join(i)
+		}, errRefused)
+		s.wantEqual("seats taken again", s.getRoom(r).Taken, seats)
+		s.wantEqual("participants joined again", s.joined(r), seats)
+	}},
+	{"of many rooms of one name one is made", func(s *suite) {
+		rooms := make([]usher.Room, 200)
+		for i := range rooms {
+			rooms[i] = usher.Room{App: usher.DefaultApp, ID: s.id(), Name: "lobby", Kind: usher.Permanent, Status: usher.RoomReady, Version: 1}
+		}
+		won := s.together(len(rooms), func(i int) error { return s.db.Rooms().Create(s.ctx, rooms[i]) }, store.ErrExists)
+		s.wantEqual("rooms made", won, 1)
+		list, err := s.db.Rooms().List(s.ctx, store.RoomQuery{App: usher.DefaultApp})
+		s.must(err)
+		got, err := s.db.Rooms().ByName(s.ctx, usher.DefaultApp, "lobby")
+		s.must(err)
+		s.wantEqual("List", list, []usher.Room{got})
+	}},
+	{"no update is lost", func(s *suite) {
+		r := s.room()
+		s.together(300, func(int) error {
+			_, err := s.db.Rooms().Update(s.ctx, r.Key(), addSeats(1))
+			return err
+		})
+		got := s.getRoom(r)
+		s.wantEqual("seats", got.Seats, 300)
+		s.wantEqual("version", got.Version, int64(301))
+	}},
+	{"nobody enters a room once it has ended", func(s *suite) {
+		r := s.room()
+		ids := make([]usher.ID, 200)
+		for i := range ids {
+			ids[i] = s.id()
+		}
+		// One of them ends the room, which here counts who has entered.
+		entered := s.together(len(ids), func(i int) error {
+			if i == len(ids)/2 {
+				_, err := s.db.Rooms().Update(s.ctx, r.Key(), func(r usher.Room) (usher.Room, error) {
+					r.Status = usher.RoomEnded
+					return r, nil
+				})
+				return errors.Join(err, errRefused)
+			}
+			_, err := s.db.Rooms().Enter(s.ctx, usher.Participant{App: r.App, Room: r.ID, ID: ids[i], Version: 1},
+				func(r usher.Room) (usher.Room, error) {
+					if r.Status == usher.RoomEnded {
+						return r, errRefused
+					}
+					r.Taken++
+					return r, nil
+				})
+			return err
+		}, errRefused)
+		ps, err := s.db.Rooms().Participants(s.ctx, store.ParticipantQuery{Room: r.Key()})
+		s.must(err)
+		s.wantEqual("participants", len(ps), entered)
+		s.wantEqual("counted", s.getRoom(r).Taken, entered)
+	}},
+	{"of many marks of one name one is put", func(s *suite) {
+		won := s.together(300, func(i int) error {
+			_, err := s.db.Once().Put(s.ctx, start, store.Mark{Name: "jti", Value: []byte(fmt.Sprint(i)), Expires: start.Add(time.Minute)})
+			return err
+		}, store.ErrExists)
+		s.wantEqual("marks put", won, 1)
+	}},
+	{"an answered write is read by whoever asks next", func(s *suite) {
+		r := s.room()
+		s.together(16, func(i int) error {
+			p := usher.Participant{App: r.App, Room: r.ID, ID: s.ids.New(), Version: 1}
+			if _, err := s.db.Rooms().Enter(s.ctx, p, sameRoom); err != nil {
+				return err
+			}
+			for v := int64(2); v < 40; v++ {
+				if _, err := s.db.Rooms().Change(s.ctx, p.Key(), func(e store.Entry) (store.Entry, error) {
+					e.Participant.Name = fmt.Sprint(v)
+					return e, nil
+				}); err != nil {
+					return err
+				}
+				got, err := s.db.Rooms().Participant(s.ctx, p.Key())
+				if err != nil {
+					return err
+				}
+				if got.Participant.Version != v || got.Participant.Name != fmt.Sprint(v) {
+					return fmt.Errorf("read version %d after writing %d", got.Participant.Version, v)
+				}
+			}
+			return nil
+		})
+	}},
+	{"closing waits for what was accepted and refuses the rest", func(s *suite) {
+		r := s.room()
+		var closed sync.WaitGroup
+		s.together(100, func(i int) error {
+			if i == 50 {
+				closed.Go(func() { s.wantErr("Close", s.db.Close(), nil) })
+			}
+			_, err := s.db.Rooms().Update(s.ctx, r.Key(), addSeats(1))
+			return err
+		}, store.ErrClosed)
+		closed.Wait()
+		_, err := s.db.Rooms().Update(s.ctx, r.Key(), addSeats(1))
+		s.wantErr("Update after Close", err, store.ErrClosed)
+	}},
+}

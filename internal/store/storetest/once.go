@@ -1,0 +1,57 @@
+package storetest
+
+import (
+	"fmt"
+	"time"
+
+	"usher/internal/store"
+)
+
+var onceTests = []test{
+	{"a name is taken once, and the second gets the value of the first", func(s *suite) {
+		first := store.Mark{Name: "jti:a", Value: []byte{0, 1, 255}, Expires: start.Add(time.Minute)}
+		got, err := s.db.Once().Put(s.ctx, start, first)
+		s.must(err)
+		s.wantEqual("first", got, first)
+		got, err = s.db.Once().Put(s.ctx, start, store.Mark{Name: "jti:a", Value: []byte("b"), Expires: start.Add(time.Hour)})
+		s.wantErr("second", err, store.ErrExists)
+		s.wantEqual("second", got, first)
+
+		other := store.Mark{Name: "jti:A", Expires: start.Add(time.Minute + time.Nanosecond)}
+		got, err = s.db.Once().Put(s.ctx, start, other)
+		s.must(err)
+		other.Expires = start.Add(time.Minute)
+		s.wantEqual("another name", got, other)
+		got, err = s.db.Once().Put(s.ctx, start, other)
+		s.wantErr("another name again", err, store.ErrExists)
+		s.wantEqual("another name again", got, other)
+	}},
+	{"a name can be taken again from when it expires", func(s *suite) {
+		expires := start.Add(time.Minute)
+		_, err := s.db.Once().Put(s.ctx, start, store.Mark{Name: "a", Value: []byte("one"), Expires: expires})
+		s.must(err)
+		next := store.Mark{Name: "a", Value: []byte("two"), Expires: expires.Add(time.Minute)}
+		_, err = s.db.Once().Put(s.ctx, expires.Add(-time.Microsecond), next)
+		s.wantErr("just before", err, store.ErrExists)
+		got, err := s.db.Once().Put(s.ctx, expires, next)
+		s.must(err)
+		s.wantEqual("then", got, next)
+		got, err = s.db.Once().Put(s.ctx, expires, store.Mark{Name: "a", Value: []byte("three"), Expires: expires.Add(time.Hour)})
+		s.wantErr("afterwards", err, store.ErrExists)
+		s.wantEqual("afterwards", got, next)
+	}},
+	{"a sweep deletes what has expired, and no more than it is told", func(s *suite) {
+		for i := range 5 {
+			_, err := s.db.Once().Put(s.ctx, start, store.Mark{Name: fmt.Sprint(i), Expires: start.Add(time.Duration(i+1) * time.Second)})
+			s.must(err)
+		}
+		now := start.Add(3*time.Second + 500*time.Millisecond) // three have expired
+		for i, want := range []int{2, 1, 0} {
+			got, err := s.db.Once().Sweep(s.ctx, now, 2)
+			s.must(err)
+			s.wantEqual(fmt.Sprintf("sweep %d", i), got, want)
+		}
+		_, err := s.db.Once().Put(s.ctx, now, store.Mark{Name: "3", Expires: now.Add(time.Hour)})
+		s.wantErr("Put of one that has not expired", err, store.ErrExists)
+	}},
+}
