@@ -1,0 +1,191 @@
+package sqlstore_test
+
+import (
+	"database/sql"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"usher"
+	"usher/internal/store"
+	"usher/internal/store/sqlstore"
+)
+
+func logTo(w io.Writer) func(*sqlstore.Config) {
+	return func(cfg *sqlstore.Config) { cfg.Logger = slog.New(slog.NewTextHandler(w, nil)) }
+}
+
+func at(path string) func(*sqlstore.Config) {
+	return func(cfg *sqlstore.Config) { cfg.Path = path }
+}
+
+func TestReopenedDatabaseHasWhatWasAccepted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usher.db")
+	rooms := make([]usher.Room, 100)
+	synctest.Test(t, func(t *testing.T) {
+		db := open(t, at(path))
+		h := hold(t, db)
+		errs := make([]error, len(rooms))
+		for i := range rooms {
+			rooms[i] = newRoom()
+			go func() { errs[i] = db.Rooms().Create(t.Context(), rooms[i]) }()
+		}
+		synctest.Wait() // all are accepted, none has begun
+		closed := make(chan error)
+		go func() { closed <- db.Close() }()
+		synctest.Wait()
+		if err := db.Rooms().Create(t.Context(), newRoom()); !errors.Is(err, store.ErrClosed) {
+			t.Errorf("while closing: got error %v, want %v", err, store.ErrClosed)
+		}
+		close(h.release)
+		if err := errors.Join(append(errs, <-closed, h.err)...); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, leftover := range []string{path + "-wal", path + "-shm"} {
+		if _, err := os.Stat(leftover); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there after Close", filepath.Base(leftover))
+		}
+	}
+	db := open(t, at(path))
+	for _, r := range rooms {
+		if _, err := db.Rooms().Get(t.Context(), r.Key()); err != nil {
+			t.Fatalf("Get: %v", err)
+		}
+	}
+}
+
+func TestNewerSchemaIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usher.db")
+	if err := open(t, at(path)).Write(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: path})
+	if err == nil || !strings.Contains(err.Error(), "newer version of Usher (its schema is 9999") {
+		t.Errorf("got error %v, want one that says what to do", err)
+	}
+}
+
+func TestOpenFails(t *testing.T) {
+	garbage := filepath.Join(t.TempDir(), "garbage.db")
+	if err := os.WriteFile(garbage, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{
+		"without a path":                 "",
+		"in a folder that is not there":  filepath.Join(t.TempDir(), "missing", "usher.db"),
+		"on a file that is no database":  garbage,
+		"on a folder instead of a file":  t.TempDir(),
+		"on a path that has a NUL in it": "usher\x00.db",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if db, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: path}); err == nil {
+				t.Error("got no error")
+				_ = db.Close()
+			}
+		})
+	}
+}
+
+func TestFilesArePrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a%20b?c#d &_query_only=on")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "usher.db")
+	if err := os.WriteFile(path, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, at(path))
+	if err := db.Rooms().Create(t.Context(), newRoom()); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name())
+		info, err := f.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != 0o600 {
+			t.Errorf("%s has mode %o, want 600", f.Name(), got)
+		}
+	}
+	if got, want := strings.Join(names, " "), "usher.db usher.db-shm usher.db-wal"; got != want {
+		t.Errorf("got files %q, want %q", got, want)
+	}
+}
+
+func TestEveryQueryIsAnsweredFromAnIndex(t *testing.T) {
+	db := open(t)
+	ctx := t.Context()
+	r := newRoom()
+	for _, q := range []store.RoomQuery{{}, {Owner: "o"}, {Status: usher.RoomReady}, {Owner: "o", Status: usher.RoomReady}} {
+		q.App, q.Limit = r.App, 5
+		if _, err := db.Rooms().List(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Rooms().Create(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range []usher.ParticipantStatus{"", usher.ParticipantJoined} {
+		if _, err := db.Rooms().Participants(ctx, store.ParticipantQuery{Room: r.Key(), Status: status, Limit: 5}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err1 := db.Rooms().ByName(ctx, r.App, "x")
+	_, err2 := db.Rooms().Participant(ctx, usher.ParticipantKey{App: r.App, Room: r.ID, ID: r.ID})
+	_, err3 := db.Rooms().DueRooms(ctx, r.CreatedAt(), 5)
+	_, err4 := db.Rooms().DueParticipants(ctx, r.CreatedAt(), 5)
+	_, err5 := db.Rooms().Stranded(ctx, []usher.ID{"a", "b"}, 5)
+	_, err6 := db.Clients().Get(ctx, r.ID)
+	for _, err := range []error{err1, err2, err3, err4, err5, err6} {
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+	plans, err := db.Plans(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(plans) < 12 {
+		t.Fatalf("got %d plans, want one for each query", len(plans))
+	}
+	for text, plan := range plans {
+		if strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") || !strings.Contains(plan, "SEARCH") {
+			t.Errorf("%s\nis answered by: %s", text, plan)
+		}
+	}
+}
+
+// integrity checks a database file that nobody has open.
+func integrity(t *testing.T, path string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	var ok string
+	if err := db.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&ok); err != nil || ok != "ok" {
+		t.Fatalf("integrity check: got %q and error %v", ok, err)
+	}
+	rows, err := db.QueryContext(t.Context(), "PRAGMA foreign_key_check")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	if rows.Next() {
+		t.Fatal("there are participants without a room")
+	}
+}
