@@ -1,0 +1,57 @@
+# make run    build and start Usher in development mode
+# make test   every check and every test; installs what they need
+GO          ?= go
+NPM         ?= npm
+STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.1.4
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TESTFLAGS   ?=
+export CGO_ENABLED ?= 1
+
+.PHONY: run build test check deps race e2e bench fuzz generate vuln clean
+
+run: build
+	./bin/usher serve --dev
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/usher ./cmd/usher
+
+test: deps check vuln
+	$(GO) test -race -timeout 30m $(TESTFLAGS) ./...
+
+# check is everything that reads the code without running it.
+check:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	./scripts/generated-clean
+
+# deps installs what the tests need beyond Go, and says what it can't.
+deps:
+	./scripts/test-deps
+
+race:
+	$(GO) test -race -short $(TESTFLAGS) ./...
+
+e2e: deps
+	$(GO) test -race -count=1 $(TESTFLAGS) ./e2e/...
+
+bench: build
+	./bin/usher bench join
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# fuzz runs every fuzz test for FUZZTIME, one after the other.
+FUZZTIME ?= 10s
+fuzz:
+	GO=$(GO) FUZZTIME=$(FUZZTIME) ./scripts/fuzz
+
+generate:
+	$(GO) generate ./...
+
+# vuln asks the Go vulnerability database where it can be reached.
+vuln:
+	GO=$(GO) ./scripts/vulncheck $(GOVULNCHECK)
+
+clean:
+	rm -rf bin

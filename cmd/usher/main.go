@@ -1,0 +1,99 @@
+// Command usher is the access server for real-time rooms, and the tool to run it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set when a release is built.
+var version = "devel"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once, so that nobody has to wait for
+	// a shutdown that hangs.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], environment{Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}))
+}
+
+// environment is what a command has of the world around it.
+type environment struct {
+	Environ []string
+	// Stdout carries only what was asked for; all else goes to Stderr.
+	Stdout, Stderr io.Writer
+}
+
+// commands is the command line.
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Run the server."`
+	Client  clientCommand  `cmd:"" help:"Register and manage the back ends that may call the server."`
+	Config  configCommand  `cmd:"" help:"Check, print and explain the configuration."`
+	Bench   benchCommand   `cmd:"" help:"Measure this build on this machine."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// exit is the panic with which kong's own exits (--help) leave the parser.
+type exit int
+
+// run parses and executes a command line and returns the exit status: 0, 1
+// when the command failed, 2 when it was not understood.
+func run(ctx context.Context, args []string, env environment) (status int) {
+	defer func() {
+		if code, ok := recover().(exit); ok {
+			status = int(code)
+		}
+	}()
+	var cli commands
+	parser, err := kong.New(&cli,
+		kong.Name("usher"),
+		kong.Description("Usher, the access server for real-time rooms.\n\nTry it:  usher serve --dev"),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Writers(env.Stdout, env.Stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(env),
+	)
+	if err != nil {
+		panic(err) // the command line's own definition is wrong
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(env.Stderr, "usher: %v\n", err)
+		if p, ok := errors.AsType[*kong.ParseError](err); ok && p.Context != nil {
+			fmt.Fprintf(env.Stderr, "Run '%s --help' for what it takes.\n", p.Context.Model.Name+commandPath(p.Context))
+		}
+		return 2
+	}
+	if err := parsed.Run(); err != nil {
+		fmt.Fprintf(env.Stderr, "usher: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func commandPath(c *kong.Context) string {
+	if c.Selected() == nil {
+		return ""
+	}
+	return " " + c.Command()
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(env environment) error {
+	_, err := fmt.Fprintln(env.Stdout, version)
+	return err
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"usher/internal/config"
+	"usher/internal/datadir"
+)
+
+// serveCommand is `usher serve`.
+type serveCommand struct {
+	configFlags
+	HTTP  string `placeholder:"ADDR" help:"Where to listen for plain HTTP, as 127.0.0.1:8080."`
+	HTTPS string `placeholder:"ADDR" help:"Where to listen for HTTPS, as 127.0.0.1:3000."`
+}
+
+// shutdownTime is how long requests that are being answered may take when the
+// server is told to stop.
+const shutdownTime = 20 * time.Second
+
+// Run serves until ctx ends.
+func (c serveCommand) Run(ctx context.Context, env environment) error {
+	cfg, warnings, err := c.load(env, map[string]string{"server.http": c.HTTP, "server.https": c.HTTPS})
+	if err != nil {
+		return err
+	}
+	logger := slog.New(cfg.Log.Handler(env.Stderr))
+	for _, w := range warnings {
+		logger.Warn(w)
+	}
+	dir, err := datadir.Open(cfg.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	listeners, err := listen(cfg, dir)
+	if err != nil {
+		return err
+	}
+	s, err := newServer(ctx, cfg, serverOptions{Dir: dir, Logger: logger, Own: listeners.names()})
+	if err != nil {
+		listeners.close()
+		return err
+	}
+	banner(env, cfg, listeners)
+	return s.serve(ctx, listeners)
+}
+
+// serve answers on the listeners until ctx ends, then stops without loss: what
+// was begun is answered, sockets are told to come back, and the store is
+// closed last.
+func (s *server) serve(ctx context.Context, ls listeners) error {
+	failed := make(chan error, len(ls))
+	servers := make([]*http.Server, len(ls))
+	for i, l := range ls {
+		servers[i] = s.httpServer(l)
+		go func() { failed <- servers[i].Serve(l.Listener) }()
+	}
+	s.logger.Info("ready", "version", version)
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		err = fmt.Errorf("serve: %w", err)
+	}
+	s.logger.Info("stopping: answering what was begun, and telling connections to come back")
+	s.draining.Store(true)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	var stopping sync.WaitGroup
+	for _, h := range servers {
+		stopping.Go(func() {
+			if h.Shutdown(limit) != nil {
+				_ = h.Close() // it had its time
+			}
+		})
+	}
+	err = errors.Join(err, s.closeSockets(limit))
+	stopping.Wait()
+	err = errors.Join(err, s.close())
+	s.logger.Info("stopped")
+	return err
+}
+
+// Limits on what a connection may cost before anybody is known.
+const (
+	headerTime  = 5 * time.Second
+	requestTime = 30 * time.Second
+	idleTime    = 2 * time.Minute
+	maxHeader   = 32 << 10
+)
+
+func (s *server) httpServer(l listener) *http.Server {
+	return &http.Server{
+		Handler:           s.handler,
+		ConnContext:       l.connContext(),
+		ReadHeaderTimeout: headerTime,
+		ReadTimeout:       requestTime,
+		WriteTimeout:      requestTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(quietHandler{s.logger.Handler()}, slog.LevelDebug),
+	}
+}
+
+// quietHandler marks what net/http logs by itself: mostly strangers that
+// open a connection and say nothing that it understands.
+type quietHandler struct{ slog.Handler }
+
+// Handle implements [slog.Handler].
+func (h quietHandler) Handle(ctx context.Context, r slog.Record) error {
+	if !h.Enabled(ctx, r.Level) {
+		return nil
+	}
+	r.Message = strings.TrimSpace(r.Message)
+	return h.Handler.Handle(ctx, r)
+}
+
+// banner tells whoever started the server where it is and what it is.
+func banner(env environment, cfg config.Config, ls listeners) {
+	fmt.Fprintf(env.Stderr, "\nUsher %s\n", version)
+	for _, l := range ls {
+		if !l.Origin.Local {
+			fmt.Fprintf(env.Stderr, "  %s\n", l.Origin.Base)
+		}
+	}
+	fmt.Fprintf(env.Stderr, "  data in %s\n", cfg.Data)
+	if cfg.Dev {
+		fmt.Fprint(env.Stderr, "\n  Development mode: whoever can reach these addresses may do everything,\n"+
+			"  so only this machine can. Never put it behind a proxy.\n")
+	}
+	fmt.Fprintln(env.Stderr)
+}
+
+// configFlags are the flags of every command that reads the configuration.
+type configFlags struct {
+	Dev    bool   `help:"Development mode: no configuration needed, callers are not authenticated, this machine only."`
+	Config string `placeholder:"FILE" help:"Configuration file (YAML or JSON)."`
+	Data   string `placeholder:"DIR" help:"Folder of the database and the keys."`
+}
+
+var errNoConfig = errors.New("say how to run: 'usher serve --dev' to try it on this machine, or 'usher serve --config FILE' (see 'usher config doc')")
+
+func (f configFlags) load(env environment, flags map[string]string) (config.Config, []string, error) {
+	if !f.Dev && f.Config == "" {
+		return config.Config{}, nil, errNoConfig
+	}
+	set := map[string]string{}
+	for key, value := range flags {
+		if value != "" {
+			set[key] = value
+		}
+	}
+	if f.Data != "" {
+		set["data"] = f.Data
+	}
+	return config.Load(config.Options{Dev: f.Dev, Path: f.Config, Environ: env.Environ, Flags: set})
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"usher"
+	"usher/internal/access"
+	"usher/internal/api"
+	"usher/internal/bus"
+	compatmeetings "usher/internal/compat/meetings"
+	compatvpaas "usher/internal/compat/vpaas"
+	"usher/internal/config"
+	"usher/internal/datadir"
+	"usher/internal/httpd"
+	"usher/internal/identity"
+	"usher/internal/keys"
+	"usher/internal/platform"
+	"usher/internal/platform/vpaas"
+	"usher/internal/store/sqlstore"
+)
+
+// server is everything that answers, wired together. It is the only place that
+// knows which store, bus and platforms there are.
+type server struct {
+	logger   *slog.Logger
+	db       *sqlstore.DB
+	access   *access.Access
+	vpaas    *compatvpaas.Service
+	handler  http.Handler
+	draining atomic.Bool
+
+	stop       context.CancelFunc
+	background sync.WaitGroup
+}
+
+// serverOptions are what is not configuration.
+type serverOptions struct {
+	Dir    *datadir.Dir
+	Logger *slog.Logger
+	// Own are the base addresses by which callers may know this server, beside
+	// its public URL.
+	Own []string
+	// Synchronous is Off only for benchmarks.
+	Synchronous sqlstore.Synchronous
+}
+
+// tokenLifetime is how long an access token of /oauth/token is valid.
+const tokenLifetime = time.Hour
+
+// newServer opens the store and wires everything that is served. Its
+// background work runs until close.
+func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *server, err error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s := &server{logger: o.Logger}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	s.db, err = sqlstore.Open(ctx, sqlstore.Config{
+		Path: o.Dir.Path("usher.db"), Synchronous: o.Synchronous, Logger: o.Logger,
+		Observe: observeCommits(registry),
+	})
+	if err != nil {
+		return s, err
+	}
+	sealer, err := keys.LoadSealer(o.Dir.Path("seal.key"))
+	if err != nil {
+		return s, err
+	}
+	ring, err := keys.Open(ctx, keys.Config{Store: s.db.Keys(), Sealer: sealer, Retain: tokenLifetime, Logger: o.Logger})
+	if err != nil {
+		return s, err
+	}
+
+	ids := usher.SystemIDs()
+	tokens := &identity.AccessTokens{
+		Keys: ring, Clients: s.db.Clients(), Issuer: ownName(cfg, o), Now: time.Now, Lifetime: tokenLifetime,
+	}
+	chain := identity.Chain{identity.Local{}, tokens}
+	if cfg.Dev {
+		chain = append(chain, identity.Dev{})
+	}
+	media := make(map[string]platform.Platform)
+	s.access = access.New(access.Config{
+		Store: s.db, Bus: &bus.Local{}, Rooms: cfg.Rooms, Logger: o.Logger, IDs: ids, Now: time.Now,
+		Platforms: media, Derive: sealer.Derive, Metrics: registry,
+	})
+	if err := s.access.Start(ctx); err != nil {
+		return s, err
+	}
+	s.vpaas = compatvpaas.New(compatvpaas.Config{
+		Access:     s.access,
+		Assertions: &identity.Assertions{Clients: s.db.Clients(), Once: s.db.Once(), Now: time.Now, Logger: o.Logger},
+		Tokens:     tokens,
+		Audiences:  audiences(cfg, o),
+		Logger:     o.Logger,
+	})
+	meetings, err := s.meetings(cfg)
+	if err != nil {
+		return s, err
+	}
+	media["vpaas"] = meetings
+
+	s.handler, err = httpd.New(httpd.Config{
+		Identity: chain, Logger: o.Logger, Metrics: httpd.NewMetrics(registry),
+		RequestIDs: ids, LoopbackOnly: cfg.Dev,
+	}, s.dialects(cfg, ring, registry)...)
+	if err != nil {
+		return s, err
+	}
+	s.start(ring)
+	return s, nil
+}
+
+// dialects is the list of everything that is served.
+func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prometheus.Registry) []httpd.Dialect {
+	dialects := []httpd.Dialect{
+		httpd.Operations{
+			Ready:   s.ready,
+			Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+			JWKS:    ring.JWKS,
+		}.Dialect(),
+		api.New(api.Config{Access: s.access}).Dialect(),
+	}
+	if cfg.Compat.VPaaS.Enabled {
+		dialects = append(dialects, s.vpaas.Dialect())
+	}
+	if cfg.Compat.Meetings.Enabled {
+		dialects = append(dialects, compatmeetings.New(compatmeetings.Config{
+			Access: s.access,
+			APIAddress: func(ctx context.Context) string {
+				if cfg.VPaaS.APIAddress != "" {
+					return cfg.VPaaS.APIAddress
+				}
+				return httpd.From(ctx).Base
+			},
+		}).Dialect())
+	}
+	return dialects
+}
+
+// meetings returns the VPaaS that the tutorial's back end makes its meetings
+// at: the configured one, or ourselves.
+func (s *server) meetings(cfg config.Config) (*vpaas.Platform, error) {
+	if cfg.VPaaS.APIAddress == "" {
+		// The handler does not exist yet, and never calls itself before it does.
+		self := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) })
+		caller := usher.Identity{App: usher.DefaultApp, Kind: usher.ClientIdentity, Subject: "usher", Name: "Usher itself", Scopes: usher.AllScopes}
+		origin := httpd.Origin{Base: "http://usher.localhost"}
+		return vpaas.New(vpaas.Config{
+			APIAddress: origin.Base, Timeout: cfg.VPaaS.Timeout, Now: time.Now,
+			HTTP: &http.Client{Transport: httpd.Loopback(self, caller, origin)},
+		})
+	}
+	client, err := vpaas.HTTPClient(cfg.VPaaS.CAFile, cfg.VPaaS.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	key, err := vpaas.LoadPrivateKey(cfg.VPaaS.Credentials.PrivateKeyPath)
+	if err != nil {
+		return nil, err
+	}
+	return vpaas.New(vpaas.Config{
+		APIAddress: cfg.VPaaS.APIAddress, Timeout: cfg.VPaaS.Timeout, Now: time.Now, HTTP: client,
+		ClientID: cfg.VPaaS.Credentials.ClientID, Signer: key,
+	})
+}
+
+// start runs what works in the background.
+func (s *server) start(ring *keys.Manager) {
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.background.Go(func() { s.access.Run(ctx) })
+	s.background.Go(func() { ring.Run(ctx) })
+}
+
+// ready fails while the server should get no traffic.
+func (s *server) ready(ctx context.Context) error {
+	if s.draining.Load() {
+		return errors.New("stopping")
+	}
+	return s.db.Ping(ctx)
+}
+
+// closeSockets tells every live connection to come back, and waits until what
+// they leave behind is written down.
+func (s *server) closeSockets(ctx context.Context) error {
+	err := s.vpaas.Shutdown(ctx)
+	s.access.Close()
+	return err
+}
+
+// close stops the background work and closes the store.
+func (s *server) close() error {
+	if s.stop != nil {
+		s.stop()
+		s.background.Wait()
+	}
+	if s.db == nil {
+		return nil
+	}
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close the store: %w", err)
+	}
+	return nil
+}
+
+// ownName is what the server calls itself in the tokens that it issues.
+func ownName(cfg config.Config, o serverOptions) string {
+	if cfg.Server.PublicURL != "" {
+		return cfg.Server.PublicURL
+	}
+	// Development mode without a public URL: tokens stay valid when the ports
+	// change, and are good for nothing elsewhere.
+	return "https://usher.localhost"
+}
+
+// audiences are the token endpoints that an assertion may be meant for.
+func audiences(cfg config.Config, o serverOptions) []string {
+	var list []string
+	if cfg.Server.PublicURL != "" {
+		list = append(list, cfg.Server.PublicURL+"/oauth/token")
+	}
+	for _, base := range o.Own {
+		list = append(list, base+"/oauth/token")
+	}
+	return list
+}
+
+// observeCommits counts the store's commits and what they carried.
+func observeCommits(registry prometheus.Registerer) func(sqlstore.Commit) {
+	writes := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "usher_store_commit_writes", Help: "Writes that shared a commit.",
+		Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+	})
+	took := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "usher_store_commit_duration_seconds", Help: "Time that a commit took, its sync included.",
+		Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 10),
+	})
+	failed := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "usher_store_commit_failures_total", Help: "Commits that failed.",
+	})
+	registry.MustRegister(writes, took, failed)
+	return func(c sqlstore.Commit) {
+		writes.Observe(float64(c.Writes))
+		took.Observe(c.Took.Seconds())
+		if c.Err != nil {
+			failed.Inc()
+		}
+	}
+}
