@@ -1,0 +1,97 @@
+package socket_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"usher/internal/socket"
+)
+
+// flood sends to a connection until its queue is full.
+func flood(t testing.TB, c *socket.Conn, message socket.Prepared) {
+	t.Helper()
+	for range 100_000 {
+		if err := c.SendPrepared(message); errors.Is(err, socket.ErrClosed) {
+			return
+		}
+	}
+	t.Fatal("the queue never filled up")
+}
+
+func TestASlowReaderIsPutOutAndHoldsUpNobody(t *testing.T) {
+	s := serve(t, socket.Config{QueueLimit: 64 << 10, WriteTimeout: time.Second}, nil)
+	stuck := s.dialRaw(t)
+	stuckRec := receive(t, s.opened, "open")
+	const healthy = 100
+	conns := make([]*rawConn, healthy)
+	recs := make([]*recorder, healthy)
+	for i := range conns {
+		conns[i] = s.dialRaw(t)
+		recs[i] = receive(t, s.opened, "open")
+	}
+	var put bool
+	var rounds int
+	for ; !put && rounds < 100_000; rounds++ {
+		text := fmt.Appendf(nil, "%d %s", rounds, bytes.Repeat([]byte("m"), 8<<10))
+		message := socket.Prepare(text)
+		put = errors.Is(stuckRec.conn.SendPrepared(message), socket.ErrClosed)
+		if rounds%10 != 0 {
+			continue
+		}
+		for i, rec := range recs {
+			if err := rec.conn.SendPrepared(message); err != nil {
+				t.Fatalf("round %d: connection %d: %v", rounds, i, err)
+			}
+		}
+		for i, c := range conns {
+			if _, got := c.frame(t); !bytes.Equal(got, text) {
+				t.Fatalf("round %d: connection %d got %.20q", rounds, i, got)
+			}
+		}
+	}
+	if !put {
+		t.Fatal("the slow reader was never put out")
+	}
+	wantEnd(t, stuckRec, socket.CodeTooSlow, false)
+	_ = stuck.Close()
+	if got := s.group.Len(); got != healthy {
+		t.Errorf("%d connections are left, want %d", got, healthy)
+	}
+}
+
+func TestASlowReaderThatWakesUpReadsWhy(t *testing.T) {
+	s := serve(t, socket.Config{QueueLimit: 32 << 10}, nil)
+	c := s.dialRaw(t)
+	rec := receive(t, s.opened, "open")
+	flood(t, rec.conn, socket.Prepare(bytes.Repeat([]byte("m"), 1<<10)))
+	if got := c.closeCode(t); got != socket.CodeTooSlow {
+		t.Errorf("closed with %d, want 1013", got)
+	}
+	_ = c.Close()
+	wantEnd(t, rec, socket.CodeTooSlow, false)
+}
+
+func TestAWriteThatTakesTooLongEndsIt(t *testing.T) {
+	s := serve(t, socket.Config{QueueLimit: 256 << 20, WriteTimeout: 50 * time.Millisecond}, nil)
+	s.dialRaw(t)
+	rec := receive(t, s.opened, "open")
+	for range 64 { // far more than two socket buffers hold, far less than the queue
+		_ = rec.conn.Send(bytes.Repeat([]byte("m"), 1<<20))
+	}
+	wantEnd(t, rec, socket.CodeTooSlow, false)
+}
+
+func TestOneMessageMayBeLargerThanTheQueue(t *testing.T) {
+	s := serve(t, socket.Config{QueueLimit: 1 << 10}, nil)
+	c := s.dialRaw(t)
+	rec := receive(t, s.opened, "open")
+	if err := rec.conn.Send(bytes.Repeat([]byte("m"), 100<<10)); err != nil {
+		t.Fatal(err)
+	}
+	if _, got := c.frame(t); len(got) != 100<<10 {
+		t.Errorf("got %d bytes", len(got))
+	}
+}
