@@ -154,6 +154,13 @@ func (c *Conn) serve(open func(*Conn) Handler) {
 // read delivers messages until there can't be more, and returns why.
 func (c *Conn) read(h Handler) error {
 	for {
+		// Waiting here rather than deep in a frame keeps an idle goroutine's stack
+		// at its smallest.
+		if c.in.buffered() == 0 {
+			if err := c.in.wait(); err != nil {
+				return err
+			}
+		}
 		data, err := c.next()
 		if err != nil {
 			return err

@@ -45,13 +45,15 @@ func (c *Conn) dropQueue() {
 func (c *Conn) startWriter() {
 	if !c.writing {
 		c.writing = true
-		c.writers.Go(c.write)
+		c.writers.Add(1)
+		go c.write()
 	}
 }
 
 // write writes until nothing is queued or all is over. In the latter case
 // c.writing stays true, so that nobody writes behind the close frame.
 func (c *Conn) write() {
+	defer c.writers.Done()
 	var frames, spare [][]byte
 	for {
 		c.mu.Lock()
