@@ -1,0 +1,140 @@
+// Package config is the configuration of a server: one struct made of every
+// package's own, filled from defaults in code, then a file (YAML, of which JSON
+// is a part), then the environment, then flags.
+//
+// The `yaml` tag of a field is its key, from which the name of its environment
+// variable follows, and its `doc` tag is what people read about it; what checks,
+// prints and documents a configuration walks the same tags, so that a new field
+// needs nothing else.
+package config
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"usher/internal/room"
+)
+
+//go:generate go run gendoc.go
+
+// Config is the whole configuration.
+type Config struct {
+	// Dev is development mode: nobody has to prove who they are. No file and no
+	// variable can switch it on, only whoever starts the server.
+	Dev bool `yaml:"-"`
+
+	Server    Server      `yaml:"server"`
+	Data      string      `yaml:"data" doc:"The folder of the database and of what else the server keeps. Made when there is none."`
+	Operators []string    `yaml:"operators" doc:"Who may see and end everything, as client:ID or user:ISSUER#SUBJECT."`
+	Rooms     room.Config `yaml:"rooms"`
+	VPaaS     VPaaS       `yaml:"vpaas"`
+	Log       Log         `yaml:"log"`
+	Compat    Compat      `yaml:"compat"`
+}
+
+// Server says where we listen and what we call ourselves.
+type Server struct {
+	HTTP      string `yaml:"http" doc:"Where to listen for plain HTTP: an IP address and port, localhost:PORT for the loopback addresses, :PORT for all interfaces, or nothing at all to switch it off."`
+	HTTPS     string `yaml:"https" doc:"Where to listen for HTTPS, likewise; the certificate is one for localhost that is made on first start and kept in the data folder."`
+	PublicURL string `yaml:"publicURL" doc:"What callers reach the server by, such as https://usher.example.com: the audience of tokens and the start of links. Needed outside development mode."`
+	// Port is turned into HTTPS by [Load], which leaves it 0.
+	Port int `yaml:"port,omitempty" doc:"A short form of server.https: this port on the loopback addresses in development mode, and on all interfaces otherwise."`
+}
+
+// VPaaS is the Pexip VPaaS, or another Usher, that meetings are made at.
+type VPaaS struct {
+	APIAddress  string        `yaml:"apiAddress" doc:"The VPaaS service that the back end of the Pexip tutorial makes its meetings at. Without it, this server is its own VPaaS."`
+	CAFile      string        `yaml:"caFile" doc:"A file of certificates (PEM) to trust there in place of the system's, for a service with a private certificate."`
+	Timeout     time.Duration `yaml:"timeout" doc:"How long to wait for an answer from there."`
+	Credentials Credentials   `yaml:"credentials"`
+}
+
+// Credentials are what a VPaaS knows this server by.
+type Credentials struct {
+	ClientID       string `yaml:"clientId" doc:"The id that the service gave this server when its public key was registered."`
+	PrivateKeyPath string `yaml:"privateKeyPath" doc:"The private key (PEM), relative to the folder that the server is started in: RSA of at least 4096 bits, which is what Pexip asks for, ECDSA on P-384, or Ed25519."`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `yaml:"level" doc:"The least that is logged: debug, info, warn or error."`
+	Format string `yaml:"format" doc:"text, or json for programs that collect logs."`
+}
+
+// Compat says which foreign dialects are spoken.
+type Compat struct {
+	VPaaS    VPaaSDialect    `yaml:"vpaas"`
+	Meetings MeetingsDialect `yaml:"meetings"`
+}
+
+// VPaaSDialect is the service API of Pexip VPaaS.
+type VPaaSDialect struct {
+	Enabled bool `yaml:"enabled" doc:"Whether this server is a VPaaS: /oauth/token, /v1/meetings and the participants' sockets."`
+}
+
+// MeetingsDialect is the back end of Pexip's VPaaS tutorial.
+type MeetingsDialect struct {
+	Enabled bool `yaml:"enabled" doc:"Whether to serve the back end of the Pexip tutorial: /api-address, /meetings and /meetings/{id}/participants. It knows no callers and exists in development mode only."`
+}
+
+// Default returns the configuration in force where nothing is said.
+func Default() Config {
+	return Config{
+		Server: Server{HTTP: "127.0.0.1:8080"},
+		Data:   "usher-data",
+		Rooms:  room.DefaultConfig(),
+		VPaaS:  VPaaS{Timeout: 10 * time.Second},
+		Log:    Log{Level: "info", Format: "text"},
+		Compat: Compat{VPaaS: VPaaSDialect{Enabled: true}},
+	}
+}
+
+// Dev returns what takes the place of [Default] in development mode.
+func Dev() Config {
+	c := Default()
+	c.Dev = true
+	c.Server.HTTP = "localhost:8080"
+	c.Server.HTTPS = "localhost:3000"
+	c.Compat.Meetings.Enabled = true
+	return c
+}
+
+// HTTPAddresses returns the TCP addresses to listen on for plain HTTP, none if
+// it is off. The first must be had; a machine may lack a second.
+func (s Server) HTTPAddresses() []string { return listenAddresses(s.HTTP) }
+
+// HTTPSAddresses returns the TCP addresses to listen on for HTTPS, as
+// [Server.HTTPAddresses] does.
+func (s Server) HTTPSAddresses() []string { return listenAddresses(s.HTTPS) }
+
+// listenAddresses spells localhost out, since clients differ in which of its
+// two addresses they try. With port 0 the system would choose two ports.
+func listenAddresses(address string) []string {
+	if address == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	switch {
+	case err != nil || host != "localhost":
+		return []string{address}
+	case port == "0":
+		return []string{"127.0.0.1:0"}
+	default:
+		return []string{"127.0.0.1:" + port, "[::1]:" + port}
+	}
+}
+
+// Handler returns what writes logs to w as configured.
+func (l Log) Handler(w io.Writer) slog.Handler {
+	options := &slog.HandlerOptions{Level: logLevels[l.Level]}
+	if l.Format == "json" {
+		return slog.NewJSONHandler(w, options)
+	}
+	return slog.NewTextHandler(w, options)
+}
+
+var logLevels = map[string]slog.Level{
+	"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+}

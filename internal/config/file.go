@@ -1,0 +1,181 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// file is the source of values in YAML. The error is for text that is no YAML,
+// or none of a kind that has settings; every other mistake becomes a problem.
+//
+// We walk the tree ourselves because a decoder stops at the first mistake.
+func (l *loader) file(text []byte) error {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // as some editors write
+	tree, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		// The error quotes the file, secrets included; so do some messages,
+		// behind a colon.
+		if at, ok := errors.AsType[yaml.Error](err); ok {
+			message, _, _ := strings.Cut(at.GetMessage(), ":")
+			return fmt.Errorf("is not YAML: %s (%s)", message, line(at.GetToken().Position.Line))
+		}
+		return errors.New("is not YAML")
+	}
+	var body ast.Node
+	for _, doc := range tree.Docs {
+		switch {
+		case doc.Body == nil:
+		case body != nil:
+			return fmt.Errorf("has more than one document (%s)", lineOf(doc.Body))
+		default:
+			body = doc.Body
+		}
+	}
+	if body != nil {
+		l.section("", body)
+	}
+	return nil
+}
+
+// section reads the values below path.
+func (l *loader) section(path string, node ast.Node) {
+	if _, empty := node.(*ast.NullNode); empty {
+		return // as when all of a section's keys are comments
+	}
+	mapping, ok := node.(ast.MapNode)
+	if !ok {
+		if path == "" {
+			path = "file"
+		}
+		l.problem(path, "must be a section with keys (%s)", lineOf(node))
+		return
+	}
+	seen := make(map[string]ast.Node)
+	for entry := mapping.MapRange(); entry.Next(); {
+		key, err := scalar(entry.Key())
+		if err != nil {
+			l.problem(join(path, "?"), "the key %s (%s)", err, lineOf(entry.Key()))
+			continue
+		}
+		full := join(path, printable(key))
+		if first, double := seen[key]; double {
+			l.problem(full, "is given twice (%s and %s)", lineOf(first), lineOf(entry.Key()))
+			continue
+		}
+		seen[key] = entry.Key()
+		l.entry(path, full, entry.Key(), entry.Value())
+	}
+}
+
+// entry reads what the file has for the key full in the section path.
+func (l *loader) entry(path, full string, key, value ast.Node) {
+	if i := slices.IndexFunc(l.settings, func(s setting) bool { return s.path == full }); i >= 0 {
+		l.value(l.settings[i], value)
+		return
+	}
+	if slices.ContainsFunc(l.settings, func(s setting) bool { return strings.HasPrefix(s.path, full+".") }) {
+		l.section(full, value)
+		return
+	}
+	hint := ""
+	if near := l.suggest(path, full); near != "" {
+		hint = "; did you mean " + near + "?"
+	}
+	l.problem(full, "unknown key (%s)%s", lineOf(key), hint)
+}
+
+// value reads one setting: text, or a list of texts for one that is a list.
+func (l *loader) value(s setting, node ast.Node) {
+	if list, ok := s.value.Addr().Interface().(*[]string); ok {
+		l.list(s, list, node)
+		return
+	}
+	text, err := scalar(node)
+	if err != nil {
+		l.problem(s.path, "%s (%s)", err, lineOf(node))
+		return
+	}
+	l.set(s, text, lineOf(node))
+}
+
+func (l *loader) list(s setting, list *[]string, node ast.Node) {
+	sequence, ok := node.(*ast.SequenceNode)
+	if !ok {
+		l.problem(s.path, "must be a list (%s)", lineOf(node))
+		return
+	}
+	l.given[s.path] = true
+	l.origin[s.path] = lineOf(node)
+	*list = nil
+	for _, item := range sequence.Values {
+		text, err := scalar(item)
+		if err != nil {
+			l.problem(s.path, "each of the list %s (%s)", err, lineOf(item))
+			continue
+		}
+		*list = append(*list, text)
+	}
+}
+
+// scalar returns the text of a node as it is written, so that an id of nothing
+// but digits stays one.
+func scalar(node ast.Node) (string, error) {
+	switch n := node.(type) {
+	case *ast.StringNode:
+		return n.Value, nil
+	case *ast.LiteralNode:
+		return n.Value.Value, nil
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return node.GetToken().Value, nil
+	case *ast.NullNode:
+		return "", errors.New("must have a value; leave the key out to use the default")
+	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
+		return "", errors.New("must be written out: anchors, aliases, merges and tags are not read")
+	default:
+		return "", errors.New("must be a single value")
+	}
+}
+
+// suggest returns the key that full, unknown in the section path, was probably
+// meant to be: one beside it, or one of its name elsewhere.
+func (l *loader) suggest(path, full string) string {
+	var siblings []string
+	for _, s := range l.settings {
+		rest, ok := strings.CutPrefix(s.path, join(path, ""))
+		if !ok {
+			continue
+		}
+		key, _, _ := strings.Cut(rest, ".")
+		siblings = append(siblings, join(path, key))
+	}
+	if near := nearest(full, siblings); near != "" {
+		return near
+	}
+	for _, s := range l.settings {
+		if strings.EqualFold(lastKey(s.path), lastKey(full)) {
+			return s.path
+		}
+	}
+	return ""
+}
+
+// printable keeps a foreign key on one line and from being taken for a path.
+func printable(key string) string {
+	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return r == '.' || !unicode.IsGraphic(r) }) {
+		return strconv.Quote(key)
+	}
+	return key
+}
+
+func lineOf(node ast.Node) string { return line(node.GetToken().Position.Line) }
+
+func line(n int) string { return fmt.Sprintf("line %d", n) }

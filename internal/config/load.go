@@ -1,0 +1,249 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"usher"
+)
+
+// Options say where a configuration comes from. Each source overrides those
+// before it.
+type Options struct {
+	// Dev starts from [Dev] instead of [Default].
+	Dev bool
+	// Path is the file, YAML or JSON; empty is none.
+	Path string
+	// Environ is the environment as os.Environ returns it. A variable without a
+	// value counts as not set.
+	Environ []string
+	// Flags are values of the command line by dotted key, as in "server.http".
+	Flags map[string]string
+}
+
+// Error lists every mistake in a configuration.
+type Error struct {
+	// Path is the file that the configuration comes from, if any.
+	Path     string
+	Problems []usher.FieldProblem
+}
+
+// Error returns one line for each mistake.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("config: ")
+	if e.Path != "" {
+		b.WriteString(e.Path + ": ")
+	}
+	if len(e.Problems) == 1 {
+		b.WriteString(e.Problems[0].String())
+		return b.String()
+	}
+	fmt.Fprintf(&b, "%d mistakes", len(e.Problems))
+	for _, p := range e.Problems {
+		b.WriteString("\n  " + p.String())
+	}
+	return b.String()
+}
+
+// Load reads and checks a configuration. It returns what is allowed but unwise
+// as warnings, one sentence each, and all mistakes at once as an [*Error].
+func Load(o Options) (Config, []string, error) {
+	c := Default()
+	if o.Dev {
+		c = Dev()
+	}
+	l := newLoader(&c, o.Environ)
+	if o.Path != "" {
+		text, err := readFile(o.Path)
+		if err != nil {
+			return Config{}, nil, &Error{Problems: []usher.FieldProblem{{Field: "file", Message: err.Error()}}}
+		}
+		if err := l.file(text); err != nil {
+			return Config{}, nil, &Error{o.Path, []usher.FieldProblem{{Field: "file", Message: err.Error()}}}
+		}
+		l.usePort(&c)
+	}
+	l.environment()
+	l.usePort(&c)
+	l.flags(o.Flags)
+	l.usePort(&c)
+	l.resolveSecrets()
+
+	c.Server.PublicURL = strings.TrimSuffix(c.Server.PublicURL, "/")
+	c.VPaaS.APIAddress = strings.TrimSuffix(c.VPaaS.APIAddress, "/")
+	for _, p := range c.Validate() {
+		l.invalid(p)
+	}
+	if len(l.problems) > 0 {
+		return Config{}, nil, &Error{o.Path, l.problems}
+	}
+	return c, append(l.warnings, c.warnings()...), nil
+}
+
+// maxFile is in bytes, far beyond any configuration, key or list of certificates.
+const maxFile = 1 << 20
+
+// readFile reads a file that a person named. The error begins with its path.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, named(path, err)
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, named(path, err)
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxFile)
+	}
+	return text, nil
+}
+
+// named spares people the system call.
+func named(path string, err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		err = p.Err
+	}
+	return fmt.Errorf("%s can't be read: %w", path, err)
+}
+
+// loader fills the settings of a configuration, one source after the other.
+type loader struct {
+	settings []setting
+	environ  map[string]string
+	// origin says which source each setting has its value from; those that are
+	// silent have none.
+	origin map[string]string
+	// given are the settings that the last source named.
+	given    map[string]bool
+	problems []usher.FieldProblem
+	warnings []string
+}
+
+func newLoader(root any, environ []string) *loader {
+	l := &loader{
+		settings: settingsOf(root),
+		environ:  make(map[string]string),
+		origin:   make(map[string]string),
+		given:    make(map[string]bool),
+	}
+	for _, entry := range environ {
+		if name, value, _ := strings.Cut(entry, "="); value != "" {
+			l.environ[name] = value
+		}
+	}
+	return l
+}
+
+func (l *loader) problem(path, format string, args ...any) {
+	l.problems = append(l.problems, usher.FieldProblem{Field: path, Message: fmt.Sprintf(format, args...)})
+}
+
+// set gives the setting the value that origin has for it.
+func (l *loader) set(s setting, text, origin string) {
+	l.given[s.path] = true
+	l.origin[s.path] = origin
+	if err := s.set(text); err != nil {
+		l.problem(s.path, "%s (%s)", err, origin)
+	}
+}
+
+// invalid adds a problem of a value that was read, and says where it was read,
+// unless it could not even be read.
+func (l *loader) invalid(p usher.FieldProblem) {
+	if slices.ContainsFunc(l.problems, func(q usher.FieldProblem) bool { return q.Field == p.Field }) {
+		return
+	}
+	if origin := l.origin[p.Field]; origin != "" {
+		p.Message += " (" + origin + ")"
+	}
+	l.problems = append(l.problems, p)
+}
+
+// environment is the source of values in variables. An unknown variable of our
+// prefix gets a warning only, and only when it looks like one of ours: others
+// make such names too, as Kubernetes does for every service.
+func (l *loader) environment() {
+	var known []string // without the prefix, which says nothing about what is near
+	for _, s := range l.settings {
+		known = append(known, strings.TrimPrefix(s.env, envPrefix))
+		if text, ok := l.environ[s.env]; ok {
+			l.set(s, text, s.env)
+		}
+	}
+	for _, full := range slices.Sorted(maps.Keys(l.environ)) {
+		name, ours := strings.CutPrefix(full, envPrefix)
+		if !ours || slices.Contains(known, name) {
+			continue
+		}
+		if near := nearest(name, known); near != "" {
+			l.warnings = append(l.warnings, fmt.Sprintf("The environment variable %s means nothing to us; did you mean %s%s?", full, envPrefix, near))
+		}
+	}
+}
+
+const fromFlags = "command line"
+
+// flags is the source of values of the command line.
+func (l *loader) flags(values map[string]string) {
+	known := make(map[string]bool)
+	for _, s := range l.settings {
+		known[s.path] = true
+		if text, ok := values[s.path]; ok {
+			l.set(s, text, fromFlags)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(values)) {
+		if !known[path] {
+			l.problem(path, "unknown key (%s)", fromFlags)
+		}
+	}
+}
+
+// usePort turns the port that the last source gave into the address that it is
+// short for, so that a source overrides those before it whichever of the two
+// forms they use.
+func (l *loader) usePort(c *Config) {
+	const port, https = "server.port", "server.https"
+	if l.given[port] {
+		switch {
+		case l.given[https]:
+			l.problem(port, "says the same as %s; keep one of them (%s)", https, l.origin[port])
+		case c.Server.Port < 1 || c.Server.Port > 65535:
+			l.invalid(usher.FieldProblem{Field: port, Message: "must be from 1 to 65535"})
+		default:
+			c.Server.HTTPS = ":" + strconv.Itoa(c.Server.Port)
+			if c.Dev {
+				c.Server.HTTPS = "localhost" + c.Server.HTTPS
+			}
+			l.origin[https] = l.origin[port]
+		}
+	}
+	c.Server.Port = 0
+	clear(l.given)
+}
+
+// resolveSecrets fetches what the secrets refer to.
+func (l *loader) resolveSecrets() {
+	for _, s := range l.settings {
+		ref, ok := s.value.Addr().Interface().(*SecretRef)
+		if !ok {
+			continue
+		}
+		if err := ref.resolve(l.environ); err != nil {
+			l.invalid(usher.FieldProblem{Field: s.path, Message: err.Error()})
+		}
+		if ref.inline() && l.origin[s.path] != s.env {
+			l.warnings = append(l.warnings, fmt.Sprintf("%s is written out (%s); keep it in a file and write file:PATH, or in a variable and write env:NAME.", s.path, l.origin[s.path]))
+		}
+	}
+}

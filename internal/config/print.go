@@ -1,0 +1,63 @@
+package config
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Print writes the configuration as YAML that [Load] can read again, except
+// that secrets are replaced by a placeholder. The mode is a comment, since it
+// is no part of a file.
+func (c Config) Print(w io.Writer) error {
+	text, err := yaml.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("config: print: %w", err)
+	}
+	if c.Dev {
+		text = append([]byte("# development mode\n"), text...)
+	}
+	_, err = w.Write(text)
+	return err
+}
+
+const docHead = `# Configuration
+
+A server takes its configuration from these sources, each overriding those before it:
+
+1. the defaults below, or those for development mode with ` + "`--dev`" + `;
+2. the file given with ` + "`--config`" + `, in YAML or JSON, where the key ` + "`server.http`" + ` is ` + "`http`" + ` in the section ` + "`server`" + `;
+3. the environment, where a list is separated by commas and a variable without a value counts as not set;
+4. flags.
+
+Unknown keys, keys given twice and values that can't be right stop the start, with all mistakes listed. ` +
+	"`usher config check`" + ` lists them without starting, and ` + "`usher config print`" + ` shows what is in force.
+
+This page is made from the source by ` + "`go generate ./internal/config`" + `.
+`
+
+// Doc writes a description of every key, in Markdown.
+func Doc(w io.Writer) error {
+	normal, dev := Default(), Dev()
+	devSettings := settingsOf(&dev)
+	out := bufio.NewWriter(w)
+	_, _ = out.WriteString(docHead)
+	for i, s := range settingsOf(&normal) {
+		fmt.Fprintf(out, "\n## `%s`\n\n%s\n\n", s.path, s.doc)
+		fmt.Fprintf(out, "- Environment: `%s`\n- Default: %s\n", s.env, shown(s))
+		if d := devSettings[i]; d.text() != s.text() {
+			fmt.Fprintf(out, "- With `--dev`: %s\n", shown(d))
+		}
+	}
+	return out.Flush()
+}
+
+func shown(s setting) string {
+	text := s.text()
+	if text == "" || s.optional && s.value.IsZero() {
+		return "none"
+	}
+	return "`" + text + "`"
+}

@@ -1,0 +1,137 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
+
+	"usher/internal/config"
+)
+
+const canary = "s3cret-canary"
+
+// section is a section with a secret, as platforms have.
+type section struct {
+	AppKey config.SecretRef `yaml:"appKey"`
+}
+
+func TestSecretsComeFromWhereTheyAreKept(t *testing.T) {
+	file := write(t, canary+"\r\n")
+	empty := write(t, "\n")
+	missing := filepath.Join(t.TempDir(), "none")
+	warning := []string{"appKey is written out (line 1); keep it in a file and write file:PATH, or in a variable and write env:NAME."}
+	for name, tc := range map[string]struct {
+		text     string
+		environ  []string
+		flags    map[string]string
+		shown    string
+		warnings []string
+		problem  string
+	}{
+		"a file":             {text: "appKey: file:" + file, shown: "file:" + file},
+		"a variable":         {text: "appKey: env:KEY", environ: []string{"KEY=" + canary}, shown: "env:KEY"},
+		"written out":        {text: "appKey: " + canary, shown: "[secret]", warnings: warning},
+		"our variable":       {environ: []string{"USHER_APP_KEY=" + canary}, shown: "[secret]"},
+		"our variable's ref": {environ: []string{"USHER_APP_KEY=file:" + file}, shown: "file:" + file},
+		"a flag": {
+			flags: map[string]string{"appKey": canary}, shown: "[secret]",
+			warnings: []string{"appKey is written out (command line); keep it in a file and write file:PATH, or in a variable and write env:NAME."},
+		},
+		"overridden by a reference": {
+			text: "appKey: file:" + missing, environ: []string{"USHER_APP_KEY=file:" + file}, shown: "file:" + file,
+		},
+		"an empty file":     {text: "appKey: file:" + empty, problem: "appKey: " + empty + " is empty (line 1)"},
+		"a missing file":    {text: "appKey: file:" + missing, problem: "appKey: " + missing + " can't be read: no such file or directory (line 1)"},
+		"an unset variable": {text: "appKey: env:KEY", problem: "appKey: the environment variable KEY is not set (line 1)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s section
+			warnings, err := config.LoadInto(&s, tc.text, tc.environ, tc.flags)
+			if tc.problem != "" {
+				if err == nil || err.Error() != "config: "+tc.problem {
+					t.Errorf("error = %v, want %s", err, tc.problem)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := s.AppKey.Secret().Reveal(); got != canary {
+				t.Errorf("secret = %q, want %q", got, canary)
+			}
+			if got := s.AppKey.String(); got != tc.shown {
+				t.Errorf("String = %q, want %q", got, tc.shown)
+			}
+			if diff := cmp.Diff(tc.warnings, warnings); diff != "" {
+				t.Errorf("warnings:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSecretsAreNotShown(t *testing.T) {
+	for name, text := range map[string]string{
+		"written out": "appKey: " + canary,
+		"a file":      "appKey: file:" + write(t, canary),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s section
+			if _, err := config.LoadInto(&s, text, nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+				fmt.Fprintf(&out, verb+"\n", s)
+				fmt.Fprintf(&out, verb+"\n", s.AppKey)
+			}
+			slog.New(slog.NewTextHandler(&out, nil)).Info("x", "key", s.AppKey, "section", s)
+			slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "key", s.AppKey, "section", s)
+			for _, marshal := range []func(any) ([]byte, error){yaml.Marshal, json.Marshal} {
+				b, err := marshal(s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				out.Write(b)
+			}
+			if strings.Contains(out.String(), canary) || strings.Contains(out.String(), fmt.Sprintf("%x", canary)) {
+				t.Errorf("the secret is shown:\n%s", &out)
+			}
+			if !strings.Contains(out.String(), s.AppKey.String()) {
+				t.Errorf("nothing stands for the secret:\n%s", &out)
+			}
+		})
+	}
+}
+
+func TestMistakesDoNotQuoteValues(t *testing.T) {
+	for name, text := range map[string]string{
+		"a value of the wrong type":     "rooms: {grace: " + canary + ", seats: " + canary + "}",
+		"a value that is no boolean":    "compat: {vpaas: {enabled: " + canary + "}}",
+		"a section that is a value":     "server: " + canary,
+		"a value of an unknown key":     "appCertificate: " + canary,
+		"a URL with a password":         "server: {publicURL: \"https://u:" + canary + "@a.example\"}",
+		"a broken file":                 "data: '" + canary,
+		"a secret that looks like YAML": "data: |" + canary + "\n  x\n",
+		"another that does":             "data: >" + canary + "\n  x\n",
+		"a tag":                         "data: !" + canary + " {x: 1",
+		"an anchor":                     "data: *" + canary,
+		"an escape":                     "data: \"\\" + canary + "\"",
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := problems(t, config.Options{Dev: true, Path: write(t, text)})
+			if len(got) == 0 {
+				t.Fatal("no mistake was found")
+			}
+			if all := strings.Join(got, "\n"); strings.Contains(all, canary) {
+				t.Errorf("a mistake quotes the value: %s", all)
+			}
+		})
+	}
+}
