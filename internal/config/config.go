@@ -46,7 +46,7 @@ type Server struct {
 // VPaaS is the Pexip VPaaS, or another Usher, that meetings are made at.
 type VPaaS struct {
 	APIAddress  string        `yaml:"apiAddress" doc:"The VPaaS service that the back end of the Pexip tutorial makes its meetings at. Without it, this server is its own VPaaS."`
-	CAFile      string        `yaml:"caFile" doc:"A file of certificates (PEM) to trust there in place of the system's, for a service with a private certificate."`
+	CAFile      string        `yaml:"caFile" doc:"A file of certificates (PEM) to trust there beside the system's, for a service with a private certificate."`
 	Timeout     time.Duration `yaml:"timeout" doc:"How long to wait for an answer from there."`
 	Credentials Credentials   `yaml:"credentials"`
 }

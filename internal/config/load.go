@@ -88,7 +88,7 @@ func Load(o Options) (Config, []string, error) {
 	return c, append(l.warnings, c.warnings()...), nil
 }
 
-// maxFile is in bytes, far beyond any configuration, key or list of certificates.
+// maxFile is in bytes, far beyond any configuration or secret.
 const maxFile = 1 << 20
 
 // readFile reads a file that a person named. The error begins with its path.

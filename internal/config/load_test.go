@@ -117,9 +117,6 @@ func TestTheFileOfTheTutorialIsReadAsItIs(t *testing.T) {
 	if !c.ForeignVPaaS() {
 		t.Error("the VPaaS is taken for this server")
 	}
-	if _, err := c.VPaaS.Credentials.PrivateKey(); err != nil {
-		t.Error(err)
-	}
 
 	public := map[string]string{"server.publicURL": "https://usher.example.com"}
 	c, _ = load(t, config.Options{Path: path, Flags: public})

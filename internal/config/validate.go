@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"usher"
+	"usher/internal/platform/vpaas"
 )
 
 // Validate returns every mistake in the configuration. It reads the files that
@@ -150,13 +151,16 @@ func (v *validator) vpaas(c Config) {
 	v.check("vpaas.credentials.clientId", s.Credentials.ClientID != "", why)
 	if s.Credentials.PrivateKeyPath == "" {
 		v.check("vpaas.credentials.privateKeyPath", false, why)
-	} else if _, err := s.Credentials.PrivateKey(); err != nil {
-		v.check("vpaas.credentials.privateKeyPath", false, err.Error())
+	} else if _, err := vpaas.LoadPrivateKey(s.Credentials.PrivateKeyPath); err != nil {
+		v.check("vpaas.credentials.privateKeyPath", false, withoutName(err))
 	}
-	if _, err := s.Roots(); err != nil {
-		v.check("vpaas.caFile", false, err.Error())
+	if _, err := vpaas.HTTPClient(s.CAFile, s.Timeout); err != nil {
+		v.check("vpaas.caFile", false, withoutName(err))
 	}
 }
+
+// withoutName spares people the package's name, which the field says already.
+func withoutName(err error) string { return strings.TrimPrefix(err.Error(), vpaas.Name+": ") }
 
 func (v *validator) compat(c Config) {
 	meetings := c.Compat.Meetings.Enabled

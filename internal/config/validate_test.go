@@ -3,9 +3,7 @@ package config_test
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -148,11 +146,7 @@ func pkcs8(t *testing.T, key crypto.PrivateKey) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return block("PRIVATE KEY", der)
-}
-
-func block(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
 func ed25519Key(t *testing.T) []byte {
@@ -186,81 +180,46 @@ func certificatePEM(t *testing.T) string {
 	return string(text)
 }
 
-func TestPrivateKeys(t *testing.T) {
-	ec := func(curve elliptic.Curve) *ecdsa.PrivateKey {
-		key, err := ecdsa.GenerateKey(curve, rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return key
-	}
-	rsaKey := func(bits int) *rsa.PrivateKey {
-		key, err := rsa.GenerateKey(rand.Reader, bits)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return key
-	}
-	sec1, err := x509.MarshalECPrivateKey(ec(elliptic.P384()))
+func TestFilesOfAnotherVPaaSAreChecked(t *testing.T) {
+	weak, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	big := rsaKey(4096)
+	none := filepath.Join(t.TempDir(), "none.pem")
+	const key, ca = "vpaas.credentials.privateKeyPath", "vpaas.caFile"
 	for name, tc := range map[string]struct {
-		text []byte
+		field, path string
+		// want is in the one problem, beside the path; empty is none.
 		want string
 	}{
-		"RSA of 4096 bits, PKCS #8":  {pkcs8(t, big), ""},
-		"RSA of 4096 bits, PKCS #1":  {block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(big)), ""},
-		"ECDSA on P-384, PKCS #8":    {pkcs8(t, ec(elliptic.P384())), ""},
-		"ECDSA as OpenSSL writes it": {append(block("EC PARAMETERS", []byte{1}), block("EC PRIVATE KEY", sec1)...), ""},
-		"Ed25519":                    {ed25519Key(t), ""},
-		"RSA of 2048 bits":           {pkcs8(t, rsaKey(2048)), "has an RSA key of 2048 bits, and at least 4096 are needed"},
-		"ECDSA on P-256":             {pkcs8(t, ec(elliptic.P256())), "has an ECDSA key on P-256, and P-384 is needed"},
-		"no PEM":                     {[]byte("canary"), "holds no private key in PEM form"},
-		"nothing":                    {nil, "holds no private key in PEM form"},
-		"a certificate":              {[]byte(certificatePEM(t)), "holds no private key in PEM form"},
-		"a key cut short":            {block("PRIVATE KEY", []byte("canary")), "holds a private key that is malformed or encrypted"},
-		"an encrypted key":           {block("ENCRYPTED PRIVATE KEY", []byte("canary")), "holds an encrypted private key; decrypt it, as with openssl pkey"},
-		"more than any key":          {bytes.Repeat([]byte("x"), 1<<20+1), "is longer than 1048576 bytes"},
+		"a key":                 {key, writeKey(t, ed25519Key(t)), ""},
+		"no key":                {key, none, "no such file"},
+		"a weak key":            {key, writeKey(t, pkcs8(t, weak)), "2048 bits"},
+		"a key that is text":    {key, write(t, canary), "PEM"},
+		"a certificate":         {ca, write(t, certificatePEM(t)), ""},
+		"no certificate":        {ca, none, "no such file"},
+		"a certificate of text": {ca, write(t, canary), "PEM"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := writeKey(t, tc.text)
-			key, err := config.Credentials{PrivateKeyPath: path}.PrivateKey()
+			flags := map[string]string{
+				"vpaas.apiAddress": "https://vpaas.example.com", "vpaas.credentials.clientId": "euopeke6qei65m5prjcvnqv2lq",
+				key: writeKey(t, ed25519Key(t)),
+			}
+			flags[tc.field] = tc.path
+			got := problems(t, config.Options{Dev: true, Flags: flags})
 			if tc.want == "" {
-				if err != nil || key == nil {
-					t.Errorf("PrivateKey = %v, %v", key, err)
+				if len(got) > 0 {
+					t.Errorf("problems = %q, want none", got)
 				}
 				return
 			}
-			if err == nil || err.Error() != path+" "+tc.want {
-				t.Errorf("error = %v, want %q", err, tc.want)
+			if len(got) != 1 || !strings.HasPrefix(got[0], tc.field+": ") || !strings.Contains(got[0], tc.path) || !strings.Contains(got[0], tc.want) {
+				t.Fatalf("problems = %q, want one of %s that says %q", got, tc.field, tc.want)
+			}
+			if strings.Contains(got[0], canary) {
+				t.Errorf("the problem quotes the file: %s", got[0])
 			}
 		})
-	}
-}
-
-func TestFilesOfAnotherVPaaSAreChecked(t *testing.T) {
-	none := filepath.Join(t.TempDir(), "none.pem")
-	flags := map[string]string{
-		"vpaas.apiAddress": "https://vpaas.example.com", "vpaas.credentials.clientId": "euopeke6qei65m5prjcvnqv2lq",
-		"vpaas.credentials.privateKeyPath": none, "vpaas.caFile": write(t, "canary"),
-	}
-	got := strings.Join(problems(t, config.Options{Dev: true, Flags: flags}), "\n")
-	want := "vpaas.credentials.privateKeyPath: " + none + " can't be read: no such file or directory (command line)\n" +
-		"vpaas.caFile: " + flags["vpaas.caFile"] + " holds no certificate in PEM form (command line)"
-	if got != want {
-		t.Errorf("problems:\n%s\nwant:\n%s", got, want)
-	}
-}
-
-func TestRoots(t *testing.T) {
-	if pool, err := (config.VPaaS{}).Roots(); pool != nil || err != nil {
-		t.Errorf("without a file: %v, %v, want those of the system", pool, err)
-	}
-	pool, err := config.VPaaS{CAFile: write(t, certificatePEM(t))}.Roots()
-	if err != nil || pool == nil {
-		t.Errorf("with a file: %v, %v", pool, err)
 	}
 }
 
