@@ -40,10 +40,13 @@ const (
 )
 
 // Localhost returns the certificate for localhost, 127.0.0.1 and ::1 that is
-// kept in dir, making it on first use and renewing it, with the same key, when
-// less than 30 days of it are left. A file that can't be read or parsed is an
+// kept in dir, making both on first use and renewing it, with the same key,
+// when less than 30 days of it are left. A file that can't be read or parsed is an
 // error and stays as it is, since somebody may have put it there.
 func Localhost(dir string, now time.Time) (tls.Certificate, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return tls.Certificate{}, fmt.Errorf("certs: %w", err)
+	}
 	cert, err := localhost(filepath.Join(dir, CertFile), filepath.Join(dir, KeyFile), now)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("certs: %w", err)

@@ -226,8 +226,22 @@ func files(t *testing.T, dir string) string {
 	return b.String()
 }
 
-func TestWithoutTheFolder(t *testing.T) {
-	if _, err := certs.Localhost(filepath.Join(t.TempDir(), "none"), now); err == nil {
+func TestTheFolderIsMade(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "tls")
+	localhost(t, dir, now)
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode().Perm(); got != 0o700 {
+		t.Errorf("mode of the folder = %o, want 700", got)
+	}
+}
+
+func TestWhereNoFolderCanBe(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "file", "")
+	if _, err := certs.Localhost(filepath.Join(dir, "file"), now); err == nil {
 		t.Error("no error")
 	}
 }
