@@ -91,8 +91,8 @@ func (a *Access) RemoveParticipant(ctx context.Context, id usher.Identity, ref s
 	if err != nil {
 		return store.Entry{}, err
 	}
-	if err := usher.ValidateName(reason, maxReason); err != nil {
-		return store.Entry{}, usher.Errorf(usher.Invalid, "reason_invalid", "The reason can't be sent to the participant: it %s.", err)
+	if err := validateReason(reason); err != nil {
+		return store.Entry{}, err
 	}
 	if reason == "" {
 		reason = "An Administrator disconnected you from the meeting"
@@ -108,6 +108,16 @@ func (a *Access) RemoveParticipant(ctx context.Context, id usher.Identity, ref s
 // maxReason is how long the reason of a removal may be, in bytes: what a
 // WebSocket's close frame can carry (RFC 6455, section 5.5).
 const maxReason = 123
+
+func validateReason(reason string) error {
+	err := usher.ValidateName(reason, maxReason)
+	if err == nil {
+		return nil
+	}
+	problem := usher.Errorf(usher.Invalid, "reason_invalid", "The reason can't be sent to those who are put out.")
+	problem.Fields = []usher.FieldProblem{{Field: "reason", Message: err.Error()}}
+	return problem
+}
 
 // RenewSecret replaces the secret of a participant that is not in the room.
 func (a *Access) RenewSecret(ctx context.Context, id usher.Identity, ref string, participant usher.ID) (Invited, error) {

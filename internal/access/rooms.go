@@ -61,12 +61,24 @@ func (a *Access) Rooms(ctx context.Context, id usher.Identity, status usher.Room
 	if err := a.decide(id, policy.ReadRoom, nil); err != nil {
 		return nil, false, err
 	}
-	rooms, err := a.rooms.List(ctx, q)
-	if err != nil {
-		return nil, false, err
+	var rooms []usher.Room
+	for {
+		batch, err := a.rooms.List(ctx, q)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, r := range batch {
+			// What is due but not yet swept has another status by now.
+			if status == "" || r.Status == status {
+				rooms = append(rooms, r)
+			}
+		}
+		if len(rooms) > page.Limit || len(batch) < q.Limit {
+			more := len(rooms) > page.Limit
+			return rooms[:min(len(rooms), page.Limit)], more, nil
+		}
+		q.After = batch[len(batch)-1].ID
 	}
-	more := len(rooms) > page.Limit
-	return rooms[:min(len(rooms), page.Limit)], more, nil
 }
 
 // ChangeRoom changes a room that has not ended.
@@ -83,6 +95,9 @@ func (a *Access) ChangeRoom(ctx context.Context, id usher.Identity, ref string, 
 func (a *Access) EndRoom(ctx context.Context, id usher.Identity, ref, reason string) (usher.Room, error) {
 	r, err := a.room(ctx, id, policy.EndRoom, ref)
 	if err != nil {
+		return usher.Room{}, err
+	}
+	if err := validateReason(reason); err != nil {
 		return usher.Room{}, err
 	}
 	if reason == "" {
