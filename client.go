@@ -10,6 +10,13 @@ type Client struct {
 	Name string
 	// PublicKey is the PEM (SPKI) that the client's assertions are verified with.
 	PublicKey string
+	// APIKey is the digest of the key that the client calls with instead of
+	// assertions, if it has one.
+	APIKey Digest
+	// Expires is when the client loses all access by itself; zero is never.
+	Expires time.Time
+	// LastUsed is when the client was last seen, to the minute or so.
+	LastUsed time.Time
 	// Scopes are the most that the client is ever granted.
 	Scopes    Scopes
 	UpdatedAt time.Time

@@ -3,6 +3,7 @@ package usher
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // IdentityKind is how a caller is known.
@@ -17,6 +18,9 @@ const (
 	UserIdentity IdentityKind = "user"
 	// GuestIdentity was let in by an invite and is marked as guest by us.
 	GuestIdentity IdentityKind = "guest"
+	// PublicIdentity is anyone at all, served by a dialect that is open to the
+	// public.
+	PublicIdentity IdentityKind = "public"
 	// ClientIdentity is a registered back end.
 	ClientIdentity IdentityKind = "client"
 	// LocalIdentity is an operator on the machine itself, known by reaching the
@@ -36,8 +40,23 @@ type Identity struct {
 	Name string
 	// Email is set only when it is verified.
 	Email string
+	// Groups are those that the issuer says the user is in.
+	Groups []string
 	// Scopes are what a client may ask for; a user has none.
 	Scopes Scopes
+	// Actor is the key of the client that acts for this identity, if one does.
+	Actor string
+	// IssuedAt is when what proves the identity was issued; zero is unknown,
+	// which counts as long ago.
+	IssuedAt time.Time
+	// Expires is when the proof ends; nothing is granted beyond it. Zero is never.
+	Expires time.Time
+	// Proof says how the identity was proven, for the record: an issuer and a
+	// key id, never a token.
+	Proof string
+	// Room and Role bind a guest to the room and role of its invite.
+	Room ID
+	Role Role
 	// Operator may see and end everything.
 	Operator bool
 }
@@ -56,6 +75,16 @@ func (id Identity) Key() string {
 	default:
 		return string(id.Kind) + ":" + id.Issuer + "#" + id.Subject
 	}
+}
+
+// Keys returns every key by which the identity can be a member or operator:
+// its own, and one for each of its groups, "group:<issuer>#<name>".
+func (id Identity) Keys() []string {
+	keys := []string{id.Key()}
+	for _, group := range id.Groups {
+		keys = append(keys, "group:"+id.Issuer+"#"+group)
+	}
+	return keys
 }
 
 // Scope is one thing that a client may ask of us.

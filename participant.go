@@ -48,6 +48,12 @@ type Participant struct {
 	Name string
 	// Identity is the key of who the place is for, if that is known.
 	Identity string
+	// Maker is the key of whoever made the participant.
+	Maker string
+	// Grant is the id of the decision that allowed the place, and Expires when
+	// it ends: it can't be claimed or connected to any more. Zero is never.
+	Grant   ID
+	Expires time.Time
 	// Secret is the digest of the one-time secret that claims the place.
 	Secret Digest
 	// Token is the digest of the token that the last claim was answered with;

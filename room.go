@@ -49,6 +49,9 @@ type Room struct {
 	Status RoomStatus
 	// Owner is the key of the identity that made the room.
 	Owner string
+	// Admission says who may enter beside the owner and the members; empty is
+	// AdmitMembers.
+	Admission Admission
 	// Seats is how many participants may be in the room at a time; 0 is no limit.
 	Seats int
 	// Taken counts the participants that hold a seat.

@@ -176,3 +176,59 @@ type Once interface {
 	// returns how many there were.
 	Sweep(ctx context.Context, now time.Time, limit int) (int, error)
 }
+
+// Members keeps who has a standing role in which room.
+type Members interface {
+	// Put adds a member, or replaces what was said of it.
+	Put(ctx context.Context, m usher.Member) error
+	// Of returns those of the identity's keys that are members of the room.
+	Of(ctx context.Context, room usher.RoomKey, keys []string) ([]usher.Member, error)
+	// List returns a room's members by their keys, after the given one.
+	List(ctx context.Context, room usher.RoomKey, after string, limit int) ([]usher.Member, error)
+	// Delete returns ErrNotFound if there is no such member.
+	Delete(ctx context.Context, room usher.RoomKey, key string) error
+}
+
+// Invites keeps the codes that let guests in.
+type Invites interface {
+	// Create returns ErrExists if the id or the code is taken.
+	Create(ctx context.Context, i usher.Invite) error
+	// ByCode finds an invite by the digest of its code.
+	ByCode(ctx context.Context, code usher.Digest) (usher.Invite, error)
+	// List returns a room's invites by the time they were made.
+	List(ctx context.Context, room usher.RoomKey, after usher.ID, limit int) ([]usher.Invite, error)
+	// Update changes one invite: a use is counted and checked in one step.
+	Update(ctx context.Context, room usher.RoomKey, id usher.ID, change func(usher.Invite) (usher.Invite, error)) (usher.Invite, error)
+}
+
+// Takings keeps, in one sequence, everything that was taken away.
+type Takings interface {
+	// Append writes the entry down and gives it the next number. Whoever has
+	// read the sequence up to a number never finds one before it later.
+	Append(ctx context.Context, t usher.Taking) (usher.Taking, error)
+	// After returns what follows a number, in order.
+	After(ctx context.Context, seq int64, limit int) ([]usher.Taking, error)
+}
+
+// Batch is a part of the record: events of one node that were written down
+// together, encoded.
+type Batch struct {
+	// Seq is given by the store, and grows in the order of commits.
+	Seq int64
+	// First and Last are the times of the oldest and the newest event.
+	First, Last time.Time
+	Count       int
+	Body        []byte
+}
+
+// Record keeps what happened.
+type Record interface {
+	Append(ctx context.Context, b Batch) (Batch, error)
+	// After returns the batches that follow a number, in order.
+	After(ctx context.Context, seq int64, limit int) ([]Batch, error)
+	// At returns the batches that may hold an event of that time.
+	At(ctx context.Context, t time.Time, limit int) ([]Batch, error)
+	// Trim deletes the oldest batches: those that ended before the given time,
+	// and those beyond the newest keep bytes. It returns how many went.
+	Trim(ctx context.Context, before time.Time, keep int64) (int, error)
+}
