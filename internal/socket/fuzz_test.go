@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"usher/internal/socket"
@@ -28,7 +29,8 @@ func FuzzBytesIntoAnUpgradedConnection(f *testing.F) {
 	const limit = 8000
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var log bytes.Buffer
-		g := socket.NewGroup(socket.Config{ReadLimit: limit, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		// A close that only its time limit ends would show as a test that hangs.
+		g := socket.NewGroup(socket.Config{ReadLimit: limit, WriteTimeout: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		rec := newRecorder()
 		rec.onMessage = func(c *socket.Conn, message []byte) {
 			if len(message) > limit || !utf8.Valid(message) {
