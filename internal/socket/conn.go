@@ -44,7 +44,7 @@ type Conn struct {
 func newConn(g *Group, conn net.Conn, early []byte, subprotocol string) *Conn {
 	c := &Conn{group: g, conn: conn, subprotocol: subprotocol}
 	c.in.init(conn)
-	if len(early) > 0 {
+	if len(early) > 0 { // at most what the HTTP server buffers, which is no more than we do
 		c.in.borrow()
 		c.in.w = copy(c.in.buf[:], early)
 	}
