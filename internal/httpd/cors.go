@@ -21,6 +21,9 @@ type CORS struct {
 	// Static, if set, is answered where no rule above allows the origin, as
 	// servers with one fixed origin do.
 	Static string
+	// Methods, if set, is answered to every preflight instead of the path's own
+	// methods, and no time to remember it: as Express's cors middleware does.
+	Methods string
 	// Expose names answer headers that a page may read.
 	Expose []string
 }
@@ -61,6 +64,9 @@ func (c CORS) answer(h http.Header, r *http.Request) {
 // preflight answers an OPTIONS request for a path with those methods.
 func (c CORS) preflight(methods []string) Handler {
 	allow := strings.Join(methods, ", ")
+	if c.Methods != "" {
+		allow = c.Methods
+	}
 	return func(w http.ResponseWriter, r *http.Request) error {
 		h := w.Header()
 		h.Add("Vary", "Access-Control-Request-Headers")
@@ -68,7 +74,9 @@ func (c CORS) preflight(methods []string) Handler {
 		if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
 			h.Set("Access-Control-Allow-Headers", asked)
 		}
-		h.Set("Access-Control-Max-Age", "600")
+		if c.Methods == "" {
+			h.Set("Access-Control-Max-Age", "600")
+		}
 		h.Set("Content-Length", "0")
 		w.WriteHeader(http.StatusNoContent)
 		return nil
