@@ -14,19 +14,22 @@ type clients struct{ db *DB }
 var _ store.Clients = clients{}
 
 var clientMapping = mapping[usher.Client]{
-	table:   "clients",
-	columns: []string{"id", "made", "app", "name", "public_key", "scopes", "updated_at", "not_before", "revoked_at", "version"},
-	keys:    1,
+	table: "clients",
+	columns: []string{
+		"id", "made", "app", "name", "public_key", "api_key", "expires_at", "last_used",
+		"scopes", "updated_at", "not_before", "revoked_at", "version",
+	},
+	keys: 1,
 	fields: func(c *usher.Client) []any {
 		return []any{
-			(*string)(&c.ID), discard{}, &c.App, &c.Name, &c.PublicKey, scopesField{&c.Scopes},
-			stampField{&c.UpdatedAt}, stampField{&c.NotBefore}, stampField{&c.RevokedAt}, &c.Version,
+			(*string)(&c.ID), discard{}, &c.App, &c.Name, &c.PublicKey, (*digest)(&c.APIKey), stampField{&c.Expires}, stampField{&c.LastUsed},
+			scopesField{&c.Scopes}, stampField{&c.UpdatedAt}, stampField{&c.NotBefore}, stampField{&c.RevokedAt}, &c.Version,
 		}
 	},
 	values: func(c *usher.Client) []any {
 		return []any{
-			string(c.ID), made(c.ID), c.App, c.Name, c.PublicKey, c.Scopes.String(),
-			stamp(c.UpdatedAt), stamp(c.NotBefore), stamp(c.RevokedAt), c.Version,
+			string(c.ID), made(c.ID), c.App, c.Name, c.PublicKey, digest(c.APIKey), stamp(c.Expires), stamp(c.LastUsed),
+			c.Scopes.String(), stamp(c.UpdatedAt), stamp(c.NotBefore), stamp(c.RevokedAt), c.Version,
 		}
 	},
 	version: func(c *usher.Client) *int64 { return &c.Version },
@@ -75,7 +78,7 @@ func (s clients) Update(ctx context.Context, id usher.ID, change func(usher.Clie
 		case err != nil:
 			return usher.Client{}, err
 		}
-		cut(&next.UpdatedAt, &next.NotBefore, &next.RevokedAt)
+		cut(&next.Expires, &next.LastUsed, &next.UpdatedAt, &next.NotBefore, &next.RevokedAt)
 		if err := clientMapping.update(t, &old, &next); err != nil {
 			return usher.Client{}, err
 		}

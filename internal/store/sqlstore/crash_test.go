@@ -81,7 +81,7 @@ func writeRoom(ctx context.Context, db *sqlstore.DB) error {
 		return err
 	}
 	fmt.Println("room", r.ID)
-	for i := range 4 {
+	for i := range 12 {
 		p := usher.Participant{App: r.App, Room: r.ID, ID: ids.New(), Status: usher.ParticipantReady, Version: 1}
 		if _, err := db.Rooms().Enter(ctx, p, func(r usher.Room) (usher.Room, error) { return r, nil }); err != nil {
 			return err
@@ -117,7 +117,7 @@ func TestNothingAcknowledgedIsLostWhenKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "usher.db")
 	acknowledged := make(map[string]string) // the last step by room and participant
 	for range kills {
-		killLoad(t, path, 1+rand.IntN(1500), acknowledged)
+		killLoad(t, path, 1+rand.IntN(250), acknowledged)
 		integrityAfterKill(t, path, acknowledged)
 	}
 	t.Logf("%d records after %d kills", len(acknowledged), kills)

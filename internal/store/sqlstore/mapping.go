@@ -22,8 +22,8 @@ type mapping[T any] struct {
 	// in them, both in the order of columns.
 	fields func(*T) []any
 	values func(*T) []any
-	// version returns the field that counts the changes; nil if there is none
-	// and records are never updated.
+	// version returns the field of the last column, which counts the changes;
+	// nil if there is none and records are never updated.
 	version func(*T) *int64
 }
 
@@ -66,7 +66,7 @@ func (m mapping[T]) update(t *tx, old, next *T) error {
 		return nil
 	}
 	*m.version(next)++
-	after = m.values(next)
+	after[len(after)-1] = *m.version(next)
 
 	args := slices.Clone(before[:m.keys])
 	var set, where []string

@@ -18,20 +18,20 @@ var _ store.Rooms = rooms{}
 var roomMapping = mapping[usher.Room]{
 	table: "rooms",
 	columns: []string{
-		"app", "id", "made", "name", "kind", "status", "owner", "seats", "taken",
+		"app", "id", "made", "name", "kind", "status", "owner", "admission", "seats", "taken",
 		"opens_at", "closes_at", "empty_at", "updated_at", "ended_at", "end_reason", "due", "version",
 	},
 	keys: 2,
 	fields: func(r *usher.Room) []any {
 		return []any{
-			&r.App, (*string)(&r.ID), discard{}, &r.Name, (*string)(&r.Kind), (*string)(&r.Status), &r.Owner, &r.Seats, &r.Taken,
+			&r.App, (*string)(&r.ID), discard{}, &r.Name, (*string)(&r.Kind), (*string)(&r.Status), &r.Owner, (*string)(&r.Admission), &r.Seats, &r.Taken,
 			stampField{&r.OpensAt}, stampField{&r.ClosesAt}, stampField{&r.EmptyAt}, stampField{&r.UpdatedAt},
 			stampField{&r.EndedAt}, &r.EndReason, stampField{&r.Due}, &r.Version,
 		}
 	},
 	values: func(r *usher.Room) []any {
 		return []any{
-			r.App, string(r.ID), made(r.ID), r.Name, string(r.Kind), string(r.Status), r.Owner, int64(r.Seats), int64(r.Taken),
+			r.App, string(r.ID), made(r.ID), r.Name, string(r.Kind), string(r.Status), r.Owner, string(r.Admission), int64(r.Seats), int64(r.Taken),
 			stamp(r.OpensAt), stamp(r.ClosesAt), stamp(r.EmptyAt), stamp(r.UpdatedAt),
 			stamp(r.EndedAt), r.EndReason, stamp(r.Due), r.Version,
 		}

@@ -35,5 +35,4 @@ func TestConformance(t *testing.T) {
 
 func TestConformanceWithChangesCalledAgain(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.DB { return storetest.Again(open(t)) })
-	storetest.RunConcurrency(t, func(t *testing.T) store.DB { return storetest.Again(open(t)) })
 }

@@ -11,8 +11,10 @@ var clientTests = []test{
 	{"every field of a client is kept", func(s *suite) {
 		full := s.client(func(c *usher.Client) {
 			c.Scopes = usher.Scopes{usher.MeetingRead, "other:scope"}
+			c.APIKey, c.Expires, c.LastUsed = usher.Secret("key").Digest(), start.Add(time.Hour), start
 			c.NotBefore, c.RevokedAt, c.Version = start.Add(time.Second), start.Add(time.Minute), 9
 		})
+		s.wantFull(full)
 		bare := s.client(func(c *usher.Client) { c.Name, c.Scopes, c.PublicKey = "bare", nil, "" })
 		for _, c := range []usher.Client{full, bare} {
 			got, err := s.db.Clients().Get(s.ctx, c.ID)
@@ -61,7 +63,7 @@ var clientTests = []test{
 		c := s.client()
 		update := func(err error) (usher.Client, error) {
 			return s.db.Clients().Update(s.ctx, c.ID, func(c usher.Client) (usher.Client, error) {
-				c.PublicKey, c.NotBefore, c.Scopes = "new", start.Add(9*time.Nanosecond), usher.Scopes{usher.MeetingRead}
+				c.PublicKey, c.NotBefore, c.LastUsed, c.Scopes = "new", start.Add(9*time.Nanosecond), start.Add(9*time.Nanosecond), usher.Scopes{usher.MeetingRead}
 				return c, err
 			})
 		}
@@ -73,7 +75,7 @@ var clientTests = []test{
 		s.wantEqual("Update with ErrUnchanged", got, c)
 
 		want := c
-		want.PublicKey, want.NotBefore, want.Scopes, want.Version = "new", start, usher.Scopes{usher.MeetingRead}, 2
+		want.PublicKey, want.NotBefore, want.LastUsed, want.Scopes, want.Version = "new", start, start, usher.Scopes{usher.MeetingRead}, 2
 		got, err = update(nil)
 		s.must(err)
 		s.wantEqual("Update", got, want)

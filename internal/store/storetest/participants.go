@@ -11,6 +11,7 @@ import (
 // fullParticipant has a value in every field.
 func fullParticipant(p *usher.Participant) {
 	p.Status, p.Role, p.Name, p.Identity = usher.ParticipantJoined, usher.Host, "Ann 🎥", "user:https://issuer.example#ann"
+	p.Maker, p.Grant, p.Expires = "client:a", "grant", start.Add(time.Hour)
 	p.Secret, p.Token = usher.Secret("one").Digest(), usher.Secret("two").Digest()
 	p.Hold, p.HeldUntil = usher.GraceHold, start.Add(time.Minute)
 	p.Attachment, p.Node = "attachment", "node"
@@ -51,7 +52,9 @@ func leave(e store.Entry) (store.Entry, error) {
 var participantTests = []test{
 	{"every field of a participant is kept, and its room is beside it", func(s *suite) {
 		r := s.room(fullRoom)
-		for _, p := range []usher.Participant{s.participant(r, fullParticipant), s.participant(r)} {
+		full := s.participant(r, fullParticipant)
+		s.wantFull(full)
+		for _, p := range []usher.Participant{full, s.participant(r)} {
 			s.wantEqual("Participant", s.getEntry(p), store.Entry{Room: r, Participant: p})
 		}
 	}},

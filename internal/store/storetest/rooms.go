@@ -13,6 +13,7 @@ func fullRoom(r *usher.Room) {
 	r.Owner, r.Seats, r.Taken, r.Version = "user:https://issuer.example#ann", 50, 3, 41
 	r.OpensAt, r.ClosesAt, r.EmptyAt = start.Add(time.Minute), start.Add(time.Hour), start.Add(2*time.Second)
 	r.UpdatedAt, r.EndedAt, r.Due = start.Add(time.Microsecond), start.Add(3*time.Second), start.Add(4*time.Second)
+	r.Admission = usher.AdmitInvite
 	r.EndReason = "Closed by its owner;\nline two"
 }
 
@@ -22,7 +23,9 @@ func named(name string) func(*usher.Room) {
 
 var roomTests = []test{
 	{"every field of a room is kept", func(s *suite) {
-		for _, r := range []usher.Room{s.room(fullRoom), s.room()} {
+		full := s.room(fullRoom)
+		s.wantFull(full)
+		for _, r := range []usher.Room{full, s.room()} {
 			s.wantEqual("Get", s.getRoom(r), r)
 		}
 	}},

@@ -1,11 +1,12 @@
 // Package storetest proves that a back end keeps the contract of package
-// store. A back end passes when [Run] and [RunConcurrency] do, also through
-// [Again].
+// store. A back end passes when [Run], also through [Again], and
+// [RunConcurrency] do.
 package storetest
 
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,18 @@ func (s *suite) wantEqual(what string, got, want any) {
 	s.Helper()
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmp.Comparer(sameTime)); diff != "" {
 		s.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// wantFull fails if a field of a record has no value, so that none that is
+// added to a type goes without a test.
+func (s *suite) wantFull(record any) {
+	s.Helper()
+	v := reflect.ValueOf(record)
+	for field, value := range v.Fields() {
+		if value.IsZero() {
+			s.Errorf("the suite's %s has no value in %s", v.Type(), field.Name)
+		}
 	}
 }
 
