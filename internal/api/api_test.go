@@ -1,0 +1,245 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"usher"
+	"usher/client"
+	"usher/internal/access"
+	"usher/internal/api"
+	"usher/internal/bus"
+	"usher/internal/httpd"
+	"usher/internal/identity"
+	"usher/internal/keys"
+	"usher/internal/room"
+	"usher/internal/store/sqlstore"
+)
+
+// The callers of these tests, by their tokens.
+const (
+	owner    = "owner"    // a client with every scope
+	stranger = "stranger" // another one
+	unscoped = "unscoped" // a client without scopes
+	operator = "operator"
+	nobody   = ""
+)
+
+// tokens knows the callers.
+type tokens struct{}
+
+func (tokens) Authenticate(_ context.Context, p identity.Proof) (usher.Identity, error) {
+	id := usher.Identity{App: usher.DefaultApp, Kind: usher.ClientIdentity, Subject: p.Bearer.Reveal(), Scopes: usher.AllScopes}
+	switch p.Bearer.Reveal() {
+	case owner, stranger:
+		return id, nil
+	case unscoped:
+		id.Scopes = nil
+		return id, nil
+	case operator:
+		id.Kind, id.Operator = usher.LocalIdentity, true
+		return id, nil
+	}
+	return usher.Identity{}, identity.ErrNotMine
+}
+
+// server is a server of the native API, and what was recorded of its traffic.
+type server struct {
+	*testing.T
+	url      string
+	recorder *recorder
+	log      *lockedBuffer
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newServer(t *testing.T) *server {
+	t.Helper()
+	s := &server{T: t, log: &lockedBuffer{}, now: time.Now().UTC()}
+	db, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: filepath.Join(t.TempDir(), "usher.db"), Synchronous: sqlstore.Off})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	sealer, err := keys.NewSealer(bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := usher.NewIDSource(s.clock, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewRegistry()
+	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	a := access.New(access.Config{
+		Store: db, Bus: &bus.Local{}, Rooms: room.DefaultConfig(), Logger: logger,
+		IDs: ids, Now: s.clock, Derive: sealer.Derive, Metrics: registry,
+	})
+	t.Cleanup(a.Close)
+	handler, err := httpd.New(httpd.Config{
+		Identity: identity.Chain{tokens{}}, Logger: logger,
+		Metrics: httpd.NewMetrics(registry), RequestIDs: usher.SystemIDs(),
+	}, api.New(api.Config{Access: a}).Dialect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts := httptest.NewServer(handler)
+	t.Cleanup(ts.Close)
+	s.url, s.recorder = ts.URL, newRecorder(t, ts.Client().Transport)
+	return s
+}
+
+func (s *server) clock() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+func (s *server) pass(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = s.now.Add(d)
+}
+
+// as returns the Go client of a caller.
+func (s *server) as(token string) *client.API {
+	s.Helper()
+	c, err := client.New(s.url, client.Options{Token: usher.Secret(token), Transport: s.recorder})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return c
+}
+
+// request is what the Go client would not send.
+type request struct {
+	caller string
+	method string
+	path   string // escaped, with the query
+	body   string // application/json unless header says otherwise
+	header map[string]string
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (a answer) problem(t *testing.T) client.Problem {
+	t.Helper()
+	if got, want := a.header.Get("Content-Type"), "application/problem+json"; got != want {
+		t.Errorf("Content-Type: got %q, want %q", got, want)
+	}
+	var p client.Problem
+	if err := json.Unmarshal(a.body, &p); err != nil {
+		t.Fatalf("%v in %q", err, a.body)
+	}
+	return p
+}
+
+func (s *server) send(r request) answer {
+	s.Helper()
+	req, err := http.NewRequestWithContext(s.Context(), r.method, s.url+r.path, strings.NewReader(r.body))
+	if err != nil {
+		s.Fatal(err)
+	}
+	if r.caller != nobody {
+		req.Header.Set("Authorization", "Bearer "+r.caller)
+	}
+	if r.body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for name, value := range r.header {
+		req.Header.Set(name, value)
+	}
+	resp, err := s.recorder.RoundTrip(req)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, body}
+}
+
+func (s *server) room(token string, req client.CreateRoomRequest) client.Room {
+	s.Helper()
+	return must(s.as(token).CreateRoom(s.Context(), req))(s.T)
+}
+
+func (s *server) invite(token, room string) client.Invited {
+	s.Helper()
+	return must(s.as(token).AddParticipant(s.Context(), room, client.AddParticipantRequest{Name: "Ann"}))(s.T)
+}
+
+// must returns the result of a call that may not fail.
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func publicKey(t *testing.T) string {
+	t.Helper()
+	pub, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// lockedBuffer takes the log.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
