@@ -1,10 +1,10 @@
 // Package sqlstore keeps Usher's state in an SQLite database.
 //
 // All writes pass through one goroutine that owns the one connection that
-// writes (see [DB.Ping] for what follows when it is stuck). Each write runs in
-// a savepoint of a transaction that it shares with whatever else was waiting,
-// and is answered after the commit, which syncs the disk: one sync carries as
-// many writes as queued during the one before, and none waits for a timer.
+// writes. Each write runs in a savepoint of a transaction that it shares with
+// whatever else was waiting, and is answered after the commit, which syncs the
+// disk: one sync carries as many writes as queued during the one before, and
+// none waits for a timer. A change function must not call the store.
 // Reads go through a pool of read-only connections, each of which sees every
 // write that was answered before the read began, and hold up nothing.
 package sqlstore
@@ -179,8 +179,8 @@ func (db *DB) Keys() store.Keys { return keys{db} }
 // Once returns the marks.
 func (db *DB) Once() store.Once { return once{db} }
 
-// Ping fails when the database can't be read, or the writer can't begin and
-// end a transaction before ctx ends. It writes nothing.
+// Ping fails when the database can't be read, or when the writer can't begin
+// and end a transaction or is not free before ctx ends. It writes nothing.
 func (db *DB) Ping(ctx context.Context) error {
 	if err := db.writer.do(ctx, func(*tx) error { return nil }); err != nil {
 		return err

@@ -73,8 +73,8 @@ func (w *writer) stop() {
 }
 
 // do runs a write and returns when it is committed. If ctx ends before the
-// write began, it never begins; after that do waits for its outcome, so that
-// an error always means that nothing was changed.
+// write began, it never begins; after that do waits for its outcome, so that a
+// caller who gave up is never left in doubt.
 func (w *writer) do(ctx context.Context, run func(*tx) error) error {
 	o := &op{ctx: ctx, run: run, done: make(chan struct{})}
 	if err := w.enqueue(o); err != nil {
