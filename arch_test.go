@@ -61,13 +61,13 @@ var forbidden = []struct{ importer, imported, reason string }{
 	{"usher/internal/room", "net/http", "a room knows nothing of transports"},
 	{"usher/internal/access", "net/http", "access knows nothing of transports"},
 	{"usher", "net/http", "the vocabulary knows nothing of transports"},
-	{"usher/internal/*", "github.com/lxzan/gws", "only package socket knows the framing library"},
-	{"usher/internal/*/*", "github.com/lxzan/gws", "only package socket knows the framing library"},
+	{"usher/internal/*", "github.com/gobwas/ws*", "only package socket knows the framing library"},
+	{"usher/internal/*/*", "github.com/gobwas/ws*", "only package socket knows the framing library"},
 }
 
 // allowed are the exceptions to forbidden.
 var allowed = []struct{ importer, imported string }{
-	{"usher/internal/socket", "github.com/lxzan/gws"},
+	{"usher/internal/socket", "github.com/gobwas/ws*"},
 	{"usher/internal/api", "usher/client"},
 }
 

@@ -142,7 +142,7 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 		dialects = append(dialects, compatmeetings.New(compatmeetings.Config{
 			Access: s.access,
 			APIAddress: func(ctx context.Context) string {
-				if cfg.VPaaS.APIAddress != "" {
+				if cfg.ForeignVPaaS() {
 					return cfg.VPaaS.APIAddress
 				}
 				return httpd.From(ctx).Base
@@ -155,13 +155,13 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 // meetings returns the VPaaS that the tutorial's back end makes its meetings
 // at: the configured one, or ourselves.
 func (s *server) meetings(cfg config.Config) (*vpaas.Platform, error) {
-	if cfg.VPaaS.APIAddress == "" {
+	if !cfg.ForeignVPaaS() {
 		// The handler does not exist yet, and never calls itself before it does.
 		self := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) })
 		caller := usher.Identity{App: usher.DefaultApp, Kind: usher.ClientIdentity, Subject: "usher", Name: "Usher itself", Scopes: usher.AllScopes}
-		origin := httpd.Origin{Base: "http://usher.localhost"}
+		origin := httpd.Origin{Base: controlBase}
 		return vpaas.New(vpaas.Config{
-			APIAddress: origin.Base, Timeout: cfg.VPaaS.Timeout, Now: time.Now,
+			APIAddress: controlBase, Timeout: cfg.VPaaS.Timeout, Now: time.Now,
 			HTTP: &http.Client{Transport: httpd.Loopback(self, caller, origin)},
 		})
 	}

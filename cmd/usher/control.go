@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"usher"
+	"usher/client"
+	"usher/internal/config"
+	"usher/internal/datadir"
+	"usher/internal/httpd"
+)
+
+// dataFlag is the flag of every command that works on a data folder, whether
+// a server holds it or not.
+type dataFlag struct {
+	Data string `default:"usher-data" placeholder:"DIR" help:"The server's data folder (default: ${default})."`
+}
+
+// controlBase is what the control socket is called in URLs that go nowhere.
+const controlBase = "http://usher.localhost"
+
+// operate calls f with the API of the server that holds the data folder or,
+// where none does, of one in this process that serves only f.
+func (d dataFlag) operate(ctx context.Context, env environment, f func(*client.API) error) (err error) {
+	transport := http.RoundTripper(&http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return datadir.Dial(ctx, d.Data) },
+	})
+	conn, err := datadir.Dial(ctx, d.Data)
+	switch {
+	case err == nil:
+		_ = conn.Close()
+	case errors.Is(err, datadir.ErrNotServed):
+		dir, err := datadir.Open(d.Data)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, dir.Close()) }()
+		cfg := config.Default()
+		cfg.Data = d.Data
+		s, err := newServer(ctx, cfg, serverOptions{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, s.close()) }()
+		transport = httpd.Loopback(s.handler, localOperator(), httpd.Origin{Base: controlBase, Local: true})
+	default:
+		return err
+	}
+	a, err := client.New(controlBase, client.Options{Transport: transport})
+	if err != nil {
+		return err
+	}
+	return f(a)
+}
+
+// localOperator is whoever runs a command on the data folder.
+func localOperator() usher.Identity {
+	return usher.Identity{App: usher.DefaultApp, Kind: usher.LocalIdentity, Subject: "operator", Name: "an operator on this machine", Operator: true, Scopes: usher.AllScopes}
+}
