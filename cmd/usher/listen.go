@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -43,6 +44,17 @@ func (ls listeners) names() []string {
 		names = append(names, l.names...)
 	}
 	return names
+}
+
+// bases returns the addresses to tell people, each once.
+func (ls listeners) bases() []string {
+	var bases []string
+	for _, l := range ls {
+		if !l.Origin.Local && !slices.Contains(bases, l.Origin.Base) {
+			bases = append(bases, l.Origin.Base)
+		}
+	}
+	return bases
 }
 
 // listen opens everything that is configured, or nothing.

@@ -127,10 +127,8 @@ func (h quietHandler) Handle(ctx context.Context, r slog.Record) error {
 // banner tells whoever started the server where it is and what it is.
 func banner(env environment, cfg config.Config, ls listeners) {
 	fmt.Fprintf(env.Stderr, "\nUsher %s\n", version)
-	for _, l := range ls {
-		if !l.Origin.Local {
-			fmt.Fprintf(env.Stderr, "  %s\n", l.Origin.Base)
-		}
+	for _, base := range ls.bases() {
+		fmt.Fprintf(env.Stderr, "  %s\n", base)
 	}
 	fmt.Fprintf(env.Stderr, "  data in %s\n", cfg.Data)
 	if cfg.Dev {

@@ -39,11 +39,12 @@ func (s *Service) Add(ctx context.Context, key usher.RoomKey, place Place) (Invi
 	p := usher.Participant{
 		App: key.App, Room: key.ID, ID: place.ID, Status: usher.ParticipantReady,
 		Role: place.Role, Name: place.Name, Identity: place.Identity,
-		Secret: secret.Digest(), UpdatedAt: m.now, Version: 1,
+		Secret: secret.Digest(), Version: 1,
 	}
 	if p.ID == "" {
 		p.ID = s.IDs.New()
 	}
+	p.UpdatedAt = later(m.now, p.CreatedAt())
 	e, err := s.Store.Enter(ctx, p, func(r usher.Room) (usher.Room, error) {
 		if m.settleRoom(r).Status == usher.RoomEnded {
 			return r, errRoomEnded

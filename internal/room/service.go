@@ -86,6 +86,7 @@ func (s *Service) Create(ctx context.Context, app, owner string, spec Spec) (ush
 		return usher.Room{}, err
 	}
 	r = m.settleRoom(r)
+	r.UpdatedAt = later(r.UpdatedAt, r.CreatedAt())
 	err = s.Store.Create(ctx, r)
 	if errors.Is(err, store.ErrExists) && spec.ID != "" {
 		if made, getErr := s.Store.Get(ctx, r.Key()); getErr == nil {
