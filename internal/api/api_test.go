@@ -106,9 +106,11 @@ func newServer(t *testing.T) *server {
 	return s
 }
 
+// clock is a microsecond later each time it is read.
 func (s *server) clock() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.now = s.now.Add(time.Microsecond)
 	return s.now
 }
 

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -203,11 +204,11 @@ func (rec *recorder) check(req *http.Request, sent []byte, resp *http.Response, 
 	}
 	_, pattern := rec.mux.Handler(probe)
 	method, path, routed := strings.Cut(pattern, " ")
+	if resp.StatusCode == http.StatusMethodNotAllowed || bytes.Contains(got, []byte(`"code":"route_not_found"`)) {
+		return nil // an answer of no operation
+	}
 	if !routed {
-		if resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusMethodNotAllowed {
-			return fmt.Errorf("the document has no such operation")
-		}
-		return nil
+		return errors.New("the document has no such operation")
 	}
 	rec.mux.ServeHTTP(httptest.NewRecorder(), probe) // sets the path's values
 	probe.Body = io.NopCloser(bytes.NewReader(sent))

@@ -65,6 +65,9 @@ func bodyError(err error) error {
 // jsonError tells what is wrong with a body without repeating what was in it.
 func jsonError(err error) error {
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if e.Field == "" {
+			return usher.Errorf(usher.Invalid, "json_invalid", "The body must be a JSON object.")
+		}
 		problem := usher.Errorf(usher.Invalid, "json_invalid", "A field of the body has the wrong type.")
 		problem.Fields = []usher.FieldProblem{{Field: e.Field, Message: fmt.Sprintf("must be %s, not %s", jsonType(e.Type.String()), e.Value)}}
 		return problem
@@ -81,6 +84,8 @@ func jsonError(err error) error {
 func jsonType(goType string) string {
 	goType = strings.TrimLeft(goType, "*")
 	switch {
+	case strings.HasSuffix(goType, ".Time"):
+		return "a time as in RFC 3339, such as 2026-01-31T12:00:00Z"
 	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "uint"):
 		return "a whole number"
 	case strings.HasPrefix(goType, "float"):
