@@ -13,6 +13,7 @@ const (
 	Detached EventType = "detached" // a participant's connection ended
 	Ended    EventType = "ended"    // a room ended
 	Taken    EventType = "taken"    // something was taken away: see Reason
+	Redeemed EventType = "redeemed" // an invite let a guest in
 )
 
 // Event is one entry of the record: what happened, and who made it happen.

@@ -38,6 +38,9 @@ type Error struct {
 	Message string
 	// Fields names what is wrong with single fields of the request.
 	Fields []FieldProblem
+	// Decision is the id of the refusal in the record, by which an operator can
+	// explain it.
+	Decision ID
 	// RetryAfter is when to try again, where that can help.
 	RetryAfter time.Duration
 	// Err is the cause, for the log only.

@@ -20,6 +20,9 @@ import (
 
 	"usher"
 	"usher/internal/bus"
+	"usher/internal/identity"
+	"usher/internal/keys"
+	"usher/internal/limit"
 	"usher/internal/platform"
 	"usher/internal/policy"
 	"usher/internal/room"
@@ -31,11 +34,17 @@ type Config struct {
 	Store  store.DB
 	Bus    bus.Bus
 	Rooms  room.Config
+	Policy policy.Config
+	Record RecordConfig
+	Limits limit.Config
 	Logger *slog.Logger
 	IDs    *usher.IDSource
 	Now    func() time.Time
 	// Platforms are the platforms by name.
 	Platforms map[string]platform.Platform
+	// Keys are our signing keys, and Guests makes the tokens of guests.
+	Keys   *keys.Manager
+	Guests *identity.Guests
 	// Derive makes key material from our own secret; see keys.Sealer.
 	Derive func(label string, parts ...string) [32]byte
 	// Metrics is where the metrics of this package are registered.
@@ -49,7 +58,14 @@ type Access struct {
 	config  Config
 	node    usher.ID
 	rooms   *room.Service
+	policy  *policy.Policy
+	record  *recorder
+	taken   *taken
+	limits  limiters
 	metrics *metrics
+
+	// following is held while the sequence of takings is folded in.
+	following sync.Mutex
 
 	mu    sync.Mutex
 	halls map[usher.RoomKey]*hall
@@ -67,6 +83,10 @@ func New(config Config) *Access {
 		node:    config.IDs.New(),
 		metrics: newMetrics(config.Metrics),
 		halls:   make(map[usher.RoomKey]*hall),
+		policy:  policy.New(config.Policy),
+		record:  newRecorder(config.Record, config.Store.Record(), config.Now, config.Logger),
+		taken:   newTaken(),
+		limits:  newLimiters(config.Limits, config.Now),
 	}
 	a.rooms = room.New(config.Rooms, room.Deps{
 		Store: config.Store.Rooms(), IDs: config.IDs, Random: config.Random, Now: config.Now,
@@ -77,8 +97,12 @@ func New(config Config) *Access {
 	return a
 }
 
-// Start takes over what a process that is no more has left.
+// Start learns what was taken away, and takes over what a process that is no
+// more has left. Nothing may be served before.
 func (a *Access) Start(ctx context.Context) error {
+	if err := a.catchUp(ctx); err != nil {
+		return err
+	}
 	n, err := a.rooms.Recover(ctx)
 	if err != nil {
 		return fmt.Errorf("access: %w", err)
@@ -89,21 +113,19 @@ func (a *Access) Start(ctx context.Context) error {
 	return nil
 }
 
-// Run sweeps until ctx ends.
+// Run sweeps, follows what is taken away and writes the record, until ctx ends
+// and the record is written.
 func (a *Access) Run(ctx context.Context) {
-	done := make(chan struct{})
-	go func() { defer close(done); a.sweepMarks(ctx) }()
-	a.rooms.Run(ctx)
-	<-done
+	var wg sync.WaitGroup
+	for _, work := range []func(context.Context){a.rooms.Run, a.sweepMarks, a.follow, a.record.run} {
+		wg.Go(func() { work(ctx) })
+	}
+	wg.Wait()
 }
 
 // Close waits for what connections left behind. Every connection must have
 // been closed before.
 func (a *Access) Close() { a.background.Wait() }
 
-// decide asks the policy and counts its answer.
-func (a *Access) decide(id usher.Identity, action policy.Action, r *usher.Room) error {
-	verdict := policy.Decide(policy.Request{Identity: id, Action: action, Room: r})
-	a.metrics.decided(action, verdict)
-	return verdict.Err
-}
+// wrapf adds what was being done to an error of the store.
+func wrapf(what string, err error) error { return fmt.Errorf("access: %s: %w", what, err) }

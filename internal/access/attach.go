@@ -36,6 +36,8 @@ const (
 	RoomEnded EndReason = "room_ended"
 	// Replaced means that the same participant has a newer connection.
 	Replaced EndReason = "replaced"
+	// Revoked means that what let the participant in was taken away.
+	Revoked EndReason = "revoked"
 )
 
 // Present is a participant as others in the room see it.
@@ -43,6 +45,8 @@ type Present struct {
 	ID   usher.ID
 	Name string
 	Role usher.Role
+	// Guest says that the participant came by an invite: its name proves nothing.
+	Guest bool
 }
 
 // Attachment is one live connection of one participant.
@@ -52,8 +56,19 @@ type Attachment struct {
 	key    usher.ParticipantKey
 	conn   Connection
 	hall   *hall
-	live   atomic.Bool // it has held the seat
 	once   sync.Once
+
+	// place is the participant as it was when the connection took its seat;
+	// nil before.
+	place atomic.Pointer[usher.Participant]
+	// out says that the connection was told to close: it has no grace.
+	out atomic.Bool
+}
+
+// detach tells the connection to close.
+func (at *Attachment) detach(end End) {
+	at.out.Store(true)
+	at.conn.Detached(end)
 }
 
 // farewell bounds how long writing down the end of a connection may take.
@@ -65,12 +80,20 @@ const farewell = 10 * time.Second
 func (a *Access) Attach(ctx context.Context, key usher.ParticipantKey, token usher.Secret, conn Connection) (*Attachment, error) {
 	at := &Attachment{access: a, id: a.config.IDs.New(), key: key, conn: conn}
 	a.enter(at)
-	if _, err := a.rooms.Attach(ctx, key, token, at.id); err != nil {
+	e, err := a.rooms.Attach(ctx, key, token, at.id)
+	if err != nil {
 		a.exit(at)
 		return nil, err
 	}
-	at.live.Store(true)
+	at.place.Store(&e.Participant)
 	a.metrics.attachments.Inc()
+	// A revocation either finds the connection or is found here.
+	if t, ok := a.taken.fromParticipant(e.Participant, a.now()); ok {
+		at.detach(End{Revoked, reasonOf(t)})
+		at.Leave()
+		return nil, errTokenRevoked
+	}
+	a.tell(ctx, usher.Event{Type: usher.Attached, App: key.App, Who: e.Participant.Identity, Name: e.Participant.Name, Room: key.Room, Participant: key.ID})
 	a.announce(roomKey(key), notice{Kind: participantAttached, Participant: key.ID, Attachment: at.id})
 	return at, nil
 }
@@ -80,8 +103,16 @@ func (a *Access) Attach(ctx context.Context, key usher.ParticipantKey, token ush
 func (at *Attachment) Leave() { at.end(at.access.rooms.Leave) }
 
 // Lose ends the attachment of a connection that broke: the participant has the
-// grace to come back.
-func (at *Attachment) Lose() { at.end(at.access.rooms.Lose) }
+// grace to come back, unless it was told to go.
+func (at *Attachment) Lose() {
+	if at.out.Load() {
+		at.Leave()
+		return
+	}
+	at.end(at.access.rooms.Lose)
+}
+
+var errTokenRevoked = usher.Errorf(usher.Unauthenticated, "token_invalid", "The token does not open a connection for this participant, or no longer does.")
 
 // end writes down, in the background, that the connection is no more. The
 // first end counts.
@@ -93,12 +124,15 @@ func (at *Attachment) end(write func(context.Context, usher.ParticipantKey, ushe
 		a.background.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), farewell)
 			defer cancel()
-			if _, err := write(ctx, at.key, at.id); err != nil {
+			e, err := write(ctx, at.key, at.id)
+			if err != nil {
 				// The seat is held until this process is gone or another
 				// connection of the participant takes its place.
 				a.config.Logger.Error("the end of a connection could not be written down", "participant", at.key.ID, "error", err)
 				return
 			}
+			a.tell(ctx, usher.Event{Type: usher.Detached, App: at.key.App, Who: e.Participant.Identity, Name: e.Participant.Name,
+				Room: at.key.Room, Participant: at.key.ID, Reason: string(e.Participant.Status)})
 			a.announce(roomKey(at.key), notice{Kind: rosterChanged})
 		})
 	})

@@ -132,7 +132,7 @@ func (h *hall) act(n notice) {
 		h.detach(End{Removed, n.Reason}, func(at *Attachment) bool { return at.key.ID == n.Participant })
 	case participantAttached:
 		rivals := h.some(func(at *Attachment) bool {
-			return at.key.ID == n.Participant && at.id != n.Attachment && at.live.Load()
+			return at.key.ID == n.Participant && at.id != n.Attachment && at.place.Load() != nil
 		})
 		if len(rivals) > 0 {
 			h.access.background.Go(func() { h.replace(rivals) })
@@ -159,14 +159,14 @@ func (h *hall) replace(rivals []*Attachment) {
 	}
 	for _, at := range rivals {
 		if at.id != e.Participant.Attachment {
-			at.conn.Detached(End{Replaced, "You have connected again elsewhere."})
+			at.detach(End{Replaced, "You have connected again elsewhere."})
 		}
 	}
 }
 
 func (h *hall) detach(end End, which func(*Attachment) bool) {
 	for _, at := range h.some(which) {
-		at.conn.Detached(end)
+		at.detach(end)
 	}
 }
 
@@ -208,7 +208,7 @@ func (a *Access) present(ctx context.Context, key usher.RoomKey) ([]Present, err
 		}
 		for _, p := range page {
 			if p.Seated() && (p.Hold != usher.LeaseHold || !p.LostAt.IsZero()) {
-				present = append(present, Present{ID: p.ID, Name: p.Name, Role: p.Role})
+				present = append(present, Present{ID: p.ID, Name: p.Name, Role: p.Role, Guest: isGuest(p.Identity)})
 			}
 		}
 		if len(page) < q.Limit {

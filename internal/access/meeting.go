@@ -12,7 +12,7 @@ import (
 // OpenRoom makes a room on a platform where rooms must be made before use, and
 // returns the platform's own answer.
 func (a *Access) OpenRoom(ctx context.Context, id usher.Identity, name string) (platform.Opened, error) {
-	if err := a.decide(id, policy.OpenMeeting, nil); err != nil {
+	if err := a.may(ctx, id, policy.OpenMeeting, nil); err != nil {
 		return platform.Opened{}, err
 	}
 	opener, ok := a.config.Platforms[name].(platform.RoomOpener)
@@ -24,7 +24,8 @@ func (a *Access) OpenRoom(ctx context.Context, id usher.Identity, name string) (
 
 // Issue has a platform mint a credential for a room there.
 func (a *Access) Issue(ctx context.Context, id usher.Identity, name, roomRef string) (usher.Credential, error) {
-	if err := a.decide(id, policy.EnterMeeting, nil); err != nil {
+	d, err := a.decide(ctx, id, ask{action: policy.EnterMeeting})
+	if err != nil {
 		return usher.Credential{}, err
 	}
 	p, ok := a.config.Platforms[name]
@@ -32,8 +33,8 @@ func (a *Access) Issue(ctx context.Context, id usher.Identity, name, roomRef str
 		return usher.Credential{}, errNoPlatform(name)
 	}
 	grant := usher.Grant{
-		ID: a.config.IDs.New(), Identity: id, Room: roomRef,
-		Permissions: usher.BuiltinRoles()[usher.Speaker], NotBefore: a.config.Now(),
+		ID: d.id, Identity: id, Room: roomRef,
+		Permissions: d.Permissions, NotBefore: d.NotBefore, Expires: d.Expires,
 	}
 	c, err := p.Issue(ctx, platform.Request{Grant: grant})
 	if err != nil {

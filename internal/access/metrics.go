@@ -6,7 +6,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"usher"
-	"usher/internal/policy"
 )
 
 type metrics struct {
@@ -19,8 +18,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "usher_decisions_total",
-			Help: "Decisions of the policy by action and rule.",
-		}, []string{"action", "allowed", "rule"}),
+			Help: "Decisions of the policy by action and code; ok is a grant.",
+		}, []string{"action", "code"}),
 		claims: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "usher_claims_total",
 			Help: "Claims of participants' secrets by result.",
@@ -34,12 +33,13 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	return m
 }
 
-func (m *metrics) decided(action policy.Action, v policy.Verdict) {
-	allowed := "false"
-	if v.Allowed {
-		allowed = "true"
+func (m *metrics) decided(d usher.Decision) {
+	// The rule may name an identity, so that the code stands for it.
+	code := d.Code
+	if d.Allowed {
+		code = "ok"
 	}
-	m.decisions.WithLabelValues(string(action), allowed, v.Rule).Inc()
+	m.decisions.WithLabelValues(d.Action, code).Inc()
 }
 
 func (m *metrics) claimed(err error) {

@@ -2,6 +2,8 @@ package access
 
 import (
 	"context"
+	"strings"
+	"time"
 
 	"usher"
 	"usher/internal/policy"
@@ -11,12 +13,21 @@ import (
 
 // Place is what a new participant shall be.
 type Place struct {
-	Role usher.Role
-	Name string
+	// Role and Lifetime are requests; zero is what is usual.
+	Role     usher.Role
+	Lifetime time.Duration
+	Name     string
+	// For is the key of the identity that a back end makes the place for. Users
+	// and guests make places for themselves.
+	For string
 }
 
-// Invited is a participant with the secret that only its maker ever sees.
-type Invited = room.Invited
+// Invited is a participant with the secret that only its maker ever sees, and
+// the decision that allowed it.
+type Invited struct {
+	room.Invited
+	Decision usher.Decision
+}
 
 // Claimed is a claimed place, with the token that opens a connection.
 type Claimed = room.Claimed
@@ -24,33 +35,63 @@ type Claimed = room.Claimed
 // AddParticipant makes a participant, who can then claim the place with the
 // secret. With an idempotency key, the same call made again returns the same.
 func (a *Access) AddParticipant(ctx context.Context, id usher.Identity, ref string, place Place, idempotencyKey string) (Invited, error) {
-	r, err := a.room(ctx, id, policy.AddParticipant, ref)
+	r, err := a.rooms.Find(ctx, id.App, ref)
 	if err != nil {
 		return Invited{}, err
 	}
-	if place.Role == "" {
-		place.Role = usher.Speaker
-	}
 	if err := validatePlace(place); err != nil {
+		return Invited{}, err
+	}
+	q := ask{action: policy.AddParticipant, room: &r, role: place.Role, lifetime: place.Lifetime}
+	if id.Kind == usher.UserIdentity || id.Kind == usher.GuestIdentity {
+		q.action = policy.EnterRoom
+		if place.For != "" && place.For != id.Key() {
+			return Invited{}, usher.Errorf(usher.Forbidden, "for_others", "You can take a place for yourself only; give others an invite, or make them members.")
+		}
+		place.For = id.Key()
+		if place.Name == "" || id.Kind == usher.GuestIdentity {
+			place.Name = id.Name
+		}
+	}
+	d, err := a.decide(ctx, id, q)
+	if err != nil {
 		return Invited{}, err
 	}
 	once, err := a.once(ctx, id, "participant:"+string(r.ID), idempotencyKey, place)
 	if err != nil {
 		return Invited{}, err
 	}
-	return a.rooms.Add(ctx, r.Key(), room.Place{ID: once.id, Secret: once.secret, Role: place.Role, Name: place.Name})
+	invited, err := a.rooms.Add(ctx, r.Key(), room.Place{
+		ID: once.id, Secret: once.secret, Role: d.Role, Name: place.Name, Identity: place.For,
+		Maker: maker(id), Grant: d.id, Expires: d.Expires,
+	})
+	return Invited{invited, d.Decision}, err
 }
 
-// maxName is how long a participant's name may be, in bytes.
-const maxName = 128
+// maker is the key of whoever answers for what is made: the back end, where it
+// acts for somebody.
+func maker(id usher.Identity) string {
+	if id.Actor != "" {
+		return id.Actor
+	}
+	return id.Key()
+}
+
+func isGuest(key string) bool { return strings.HasPrefix(key, string(usher.GuestIdentity)+":") }
+
+// How long a participant's name and an identity's key may be, in bytes.
+const (
+	maxName = 128
+	maxKey  = 512
+)
 
 func validatePlace(place Place) error {
 	var problems []usher.FieldProblem
-	if _, known := usher.BuiltinRoles()[place.Role]; !known {
-		problems = append(problems, usher.FieldProblem{Field: "role", Message: "must be host, speaker or viewer"})
-	}
 	if err := usher.ValidateName(place.Name, maxName); err != nil {
 		problems = append(problems, usher.FieldProblem{Field: "name", Message: err.Error()})
+	}
+	if err := usher.ValidateName(place.For, maxKey); err != nil {
+		problems = append(problems, usher.FieldProblem{Field: "for", Message: err.Error()})
 	}
 	if len(problems) == 0 {
 		return nil
@@ -101,6 +142,7 @@ func (a *Access) RemoveParticipant(ctx context.Context, id usher.Identity, ref s
 	if err != nil {
 		return store.Entry{}, err
 	}
+	a.tell(ctx, usher.Event{Type: usher.Taken, App: r.App, Who: id.Key(), Name: id.Name, Actor: id.Actor, Room: r.ID, Participant: participant, Reason: "removed: " + reason})
 	a.announce(r.Key(), notice{Kind: participantRemoved, Participant: participant, Reason: reason})
 	return e, nil
 }
@@ -125,15 +167,34 @@ func (a *Access) RenewSecret(ctx context.Context, id usher.Identity, ref string,
 	if err != nil {
 		return Invited{}, err
 	}
-	return a.rooms.RenewSecret(ctx, participantKey(r, participant))
+	invited, err := a.rooms.RenewSecret(ctx, participantKey(r, participant))
+	return Invited{Invited: invited}, err
 }
 
 // Claim consumes a participant's one-time secret and takes its seat. The
 // secret is the proof; who calls need not be known.
 func (a *Access) Claim(ctx context.Context, key usher.ParticipantKey, secret usher.Secret) (Claimed, error) {
-	c, err := a.rooms.Claim(ctx, key, secret)
+	c, err := a.claim(ctx, key, secret)
 	a.metrics.claimed(err)
+	if err == nil {
+		a.tell(ctx, usher.Event{Type: usher.Claimed, App: key.App, Who: c.Participant.Identity, Name: c.Participant.Name,
+			Room: key.Room, Participant: key.ID})
+	}
 	return c, err
+}
+
+func (a *Access) claim(ctx context.Context, key usher.ParticipantKey, secret usher.Secret) (Claimed, error) {
+	if err := a.limitClaim(key); err != nil {
+		return Claimed{}, err
+	}
+	e, err := a.rooms.Participant(ctx, key)
+	if err == nil {
+		if _, ok := a.taken.fromParticipant(e.Participant, a.now()); ok {
+			return Claimed{}, room.ErrNoClaim
+		}
+	}
+	// An unknown participant is answered by the claim itself.
+	return a.rooms.Claim(ctx, key, secret)
 }
 
 func participantKey(r usher.Room, id usher.ID) usher.ParticipantKey {

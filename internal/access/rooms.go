@@ -18,7 +18,7 @@ type RoomChange = room.Change
 // CreateRoom makes a room that belongs to the caller. With an idempotency key,
 // the same call made again returns the same room.
 func (a *Access) CreateRoom(ctx context.Context, id usher.Identity, spec RoomSpec, idempotencyKey string) (usher.Room, error) {
-	if err := a.decide(id, policy.CreateRoom, nil); err != nil {
+	if err := a.may(ctx, id, policy.CreateRoom, nil); err != nil {
 		return usher.Room{}, err
 	}
 	once, err := a.once(ctx, id, "room", idempotencyKey, spec)
@@ -40,7 +40,7 @@ func (a *Access) room(ctx context.Context, id usher.Identity, action policy.Acti
 	if err != nil {
 		return usher.Room{}, err
 	}
-	return r, a.decide(id, action, &r)
+	return r, a.may(ctx, id, action, &r)
 }
 
 // Page selects a part of a list.
@@ -58,7 +58,7 @@ func (a *Access) Rooms(ctx context.Context, id usher.Identity, status usher.Room
 	if !id.Operator {
 		q.Owner = id.Key()
 	}
-	if err := a.decide(id, policy.ReadRoom, nil); err != nil {
+	if err := a.may(ctx, id, policy.ListRooms, nil); err != nil {
 		return nil, false, err
 	}
 	var rooms []usher.Room

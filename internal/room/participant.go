@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"usher"
 	"usher/internal/store"
@@ -16,8 +17,12 @@ type Place struct {
 	Secret usher.Secret
 	Role   usher.Role
 	Name   string
-	// Identity is the key of who the place is for, if that is known.
-	Identity string
+	// Identity is the key of who the place is for, if that is known, and Maker
+	// that of whoever makes it.
+	Identity, Maker string
+	// Grant is the id of the decision that allows the place, until Expires.
+	Grant   usher.ID
+	Expires time.Time
 }
 
 // Invited is a participant with the secret that only its maker ever sees.
@@ -38,7 +43,8 @@ func (s *Service) Add(ctx context.Context, key usher.RoomKey, place Place) (Invi
 	}
 	p := usher.Participant{
 		App: key.App, Room: key.ID, ID: place.ID, Status: usher.ParticipantReady,
-		Role: place.Role, Name: place.Name, Identity: place.Identity,
+		Role: place.Role, Name: place.Name, Identity: place.Identity, Maker: place.Maker,
+		Grant: place.Grant, Expires: place.Expires.UTC().Truncate(time.Microsecond),
 		Secret: secret.Digest(), Version: 1,
 	}
 	if p.ID == "" {
@@ -109,7 +115,7 @@ func (s *Service) Claim(ctx context.Context, key usher.ParticipantKey, secret us
 		if _, err := s.Get(ctx, usher.RoomKey{App: key.App, ID: key.Room}); err != nil {
 			return Claimed{}, err
 		}
-		return Claimed{}, errNoClaim
+		return Claimed{}, ErrNoClaim
 	}
 	if err != nil {
 		return Claimed{}, s.participantError("claim", err)

@@ -60,7 +60,8 @@ type Spec struct {
 	// ID, if set, was chosen before, so that a create can be repeated.
 	ID                usher.ID
 	Name              string // makes the room permanent
-	Seats             *int   // nil takes the configured number
+	Admission         usher.Admission
+	Seats             *int // nil takes the configured number
 	OpensAt, ClosesAt time.Time
 }
 
@@ -80,7 +81,7 @@ func (s *Service) Create(ctx context.Context, app, owner string, spec Spec) (ush
 		}
 		r.Name, r.Kind = spec.Name, usher.Permanent
 	}
-	change := Change{Seats: spec.Seats, OpensAt: &spec.OpensAt, ClosesAt: &spec.ClosesAt}
+	change := Change{Admission: &spec.Admission, Seats: spec.Seats, OpensAt: &spec.OpensAt, ClosesAt: &spec.ClosesAt}
 	r, err := change.apply(m, r)
 	if err != nil {
 		return usher.Room{}, err
@@ -144,6 +145,7 @@ func (s *Service) List(ctx context.Context, q store.RoomQuery) ([]usher.Room, er
 
 // Change is what shall be different about a room; nil leaves a field as it is.
 type Change struct {
+	Admission         *usher.Admission
 	Seats             *int
 	OpensAt, ClosesAt *time.Time // the zero time takes the bound away
 	// Version, if not 0, is the version that the caller has seen.
@@ -153,6 +155,9 @@ type Change struct {
 func (c Change) apply(m moment, r usher.Room) (usher.Room, error) {
 	if c.Version != 0 && c.Version != r.Version {
 		return r, usher.Errorf(usher.PreconditionFailed, "room_changed", "The room has changed since you read it; read it again.")
+	}
+	if c.Admission != nil {
+		r.Admission = *c.Admission
 	}
 	if c.Seats != nil {
 		r.Seats = *c.Seats
@@ -164,6 +169,11 @@ func (c Change) apply(m moment, r usher.Room) (usher.Room, error) {
 		r.ClosesAt = c.ClosesAt.UTC().Truncate(time.Microsecond)
 	}
 	var problems []usher.FieldProblem
+	switch r.Admission {
+	case "", usher.AdmitOpen, usher.AdmitMembers, usher.AdmitInvite:
+	default:
+		problems = append(problems, usher.FieldProblem{Field: "admission", Message: "must be open, members or invite"})
+	}
 	if r.Seats < 0 || r.Seats > maxSeats {
 		problems = append(problems, usher.FieldProblem{Field: "seats", Message: fmt.Sprintf("must be from 0 (no limit) to %d", maxSeats)})
 	}

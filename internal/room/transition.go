@@ -16,9 +16,9 @@ var (
 	errRoomEnded = usher.Errorf(usher.Gone, "room_ended", "The room has ended; it can't be joined or changed any more.")
 	errNotOpen   = usher.Errorf(usher.Unavailable, "room_not_open", "The room is not open yet.")
 	errFull      = usher.Errorf(usher.Unavailable, "room_full", "Every seat in the room is taken; try again when somebody has left.")
-	// errNoClaim is one answer for an unknown participant, a wrong secret and a
+	// ErrNoClaim is the one answer for an unknown participant, a wrong secret and a
 	// secret that is in use or used up, so that nothing can be found by guessing.
-	errNoClaim  = usher.Errorf(usher.NotFound, "participant_not_found", "No participant with that id and secret can join the room now.")
+	ErrNoClaim  = usher.Errorf(usher.NotFound, "participant_not_found", "No participant with that id and secret can join the room now.")
 	errToken    = usher.Errorf(usher.Unauthenticated, "token_invalid", "The token does not open a connection for this participant, or no longer does.")
 	errRemoved  = usher.Errorf(usher.Conflict, "participant_removed", "The participant has already been removed.")
 	errGone     = usher.Errorf(usher.Conflict, "participant_left", "The participant has left, and its secret is used up.")
@@ -138,14 +138,19 @@ func (m moment) unseat(e store.Entry, status usher.ParticipantStatus, at time.Ti
 	return e
 }
 
+// expired reports whether the grant that allowed a place has ended.
+func (m moment) expired(p usher.Participant) bool {
+	return !p.Expires.IsZero() && !m.now.Before(p.Expires)
+}
+
 // claim consumes the secret and takes the seat, in one step.
 func (m moment) claim(e store.Entry, secret usher.Secret, token usher.Digest) (store.Entry, error) {
 	known := e.Participant.Secret.Matches(secret)
 	e = m.settle(e)
 	p := &e.Participant
 	switch {
-	case !known || p.Status == usher.ParticipantRemoved:
-		return e, errNoClaim
+	case !known || p.Status == usher.ParticipantRemoved || m.expired(*p):
+		return e, ErrNoClaim
 	case e.Room.Status == usher.RoomEnded:
 		return e, errRoomEnded
 	case p.Status == usher.ParticipantReady:
@@ -161,7 +166,7 @@ func (m moment) claim(e store.Entry, secret usher.Secret, token usher.Digest) (s
 	case p.Hold == usher.GraceHold:
 		// The same client returns; its seat was kept, its earlier token dies.
 	default:
-		return e, errNoClaim
+		return e, ErrNoClaim
 	}
 	p.Status, p.Token = usher.ParticipantJoined, token
 	p.Hold, p.HeldUntil = usher.LeaseHold, m.now.Add(m.rules.Lease)
@@ -185,7 +190,7 @@ func (m moment) attach(e store.Entry, token usher.Secret, attachment, node usher
 		return e, errToken
 	case e.Room.Status == usher.RoomEnded:
 		return e, errRoomEnded
-	case !p.Seated():
+	case !p.Seated() || m.expired(*p):
 		return e, errToken
 	}
 	p.Hold, p.HeldUntil, p.LostAt = usher.SocketHold, time.Time{}, time.Time{}

@@ -1,0 +1,94 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"usher"
+	"usher/internal/policy"
+	"usher/internal/store"
+)
+
+// PutMember gives an identity, or a group, a standing role in a room.
+func (a *Access) PutMember(ctx context.Context, id usher.Identity, ref string, m usher.Member) (usher.Member, error) {
+	r, err := a.room(ctx, id, policy.ManageRoom, ref)
+	if err != nil {
+		return usher.Member{}, err
+	}
+	if err := a.validateMember(m); err != nil {
+		return usher.Member{}, err
+	}
+	m.App, m.Room, m.AddedBy, m.UpdatedAt = r.App, r.ID, id.Key(), a.now()
+	if err := a.config.Store.Members().Put(ctx, m); err != nil {
+		return usher.Member{}, wrapf("put member", err)
+	}
+	return m, nil
+}
+
+func (a *Access) validateMember(m usher.Member) error {
+	var problems []usher.FieldProblem
+	if !validKey(m.Identity) {
+		problems = append(problems, usher.FieldProblem{Field: "identity", Message: "must be user:ISSUER#SUBJECT, group:ISSUER#NAME or client:ID"})
+	}
+	if _, known := a.policy.Permissions(m.Role); !known {
+		problems = append(problems, usher.FieldProblem{Field: "role", Message: "is not a role of this server"})
+	}
+	if err := usher.ValidateName(m.Name, maxName); err != nil {
+		problems = append(problems, usher.FieldProblem{Field: "name", Message: err.Error()})
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	err := usher.Errorf(usher.Invalid, "member_invalid", "The member can't be like this.")
+	err.Fields = problems
+	return err
+}
+
+// validKey reports whether a text has the form of an identity's or a group's key.
+func validKey(key string) bool {
+	kind, rest, found := strings.Cut(key, ":")
+	if !found || usher.ValidateName(key, maxKey) != nil {
+		return false
+	}
+	switch kind {
+	case "user", "group":
+		issuer, subject, found := strings.Cut(rest, "#")
+		return found && issuer != "" && subject != ""
+	case "client", "guest":
+		_, err := usher.ParseID(rest)
+		return err == nil
+	}
+	return false
+}
+
+// Members returns a room's members by their keys after the given one, and
+// whether there are more.
+func (a *Access) Members(ctx context.Context, id usher.Identity, ref, after string, limit int) ([]usher.Member, bool, error) {
+	r, err := a.room(ctx, id, policy.ManageRoom, ref)
+	if err != nil {
+		return nil, false, err
+	}
+	members, err := a.config.Store.Members().List(ctx, r.Key(), after, limit+1)
+	if err != nil {
+		return nil, false, wrapf("list members", err)
+	}
+	return members[:min(len(members), limit)], len(members) > limit, nil
+}
+
+// DeleteMember ends a membership. It puts nobody out who is in the room: see
+// RemoveParticipant and Ban.
+func (a *Access) DeleteMember(ctx context.Context, id usher.Identity, ref, key string) error {
+	r, err := a.room(ctx, id, policy.ManageRoom, ref)
+	if err != nil {
+		return err
+	}
+	err = a.config.Store.Members().Delete(ctx, r.Key(), key)
+	if errors.Is(err, store.ErrNotFound) {
+		return usher.Errorf(usher.NotFound, "member_not_found", "There is no such member in the room.")
+	}
+	if err != nil {
+		return wrapf("delete member", err)
+	}
+	return nil
+}

@@ -1,0 +1,303 @@
+package access
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"usher"
+	"usher/internal/store"
+)
+
+// RecordConfig says how the record of events is kept.
+type RecordConfig struct {
+	Audit     Audit         `yaml:"audit" doc:"batched writes events down within 100ms of what they tell of; strict makes every call wait until its own are on disk."`
+	KeepFor   time.Duration `yaml:"keepFor" doc:"How long events are kept."`
+	KeepBytes int64         `yaml:"keepBytes" doc:"How many bytes of events are kept; the oldest go first."`
+}
+
+// Audit is when an event is on disk.
+type Audit string
+
+// The ways to audit.
+const (
+	Batched Audit = "batched"
+	Strict  Audit = "strict"
+)
+
+// DefaultRecordConfig returns the values in force where a configuration is silent.
+func DefaultRecordConfig() RecordConfig {
+	return RecordConfig{Audit: Batched, KeepFor: 30 * 24 * time.Hour, KeepBytes: 1 << 30}
+}
+
+// Validate returns what is wrong with the configuration, field by field.
+func (c RecordConfig) Validate() []usher.FieldProblem {
+	var problems []usher.FieldProblem
+	if c.Audit != Batched && c.Audit != Strict {
+		problems = append(problems, usher.FieldProblem{Field: "audit", Message: "must be batched or strict"})
+	}
+	if c.KeepFor < time.Hour {
+		problems = append(problems, usher.FieldProblem{Field: "keepFor", Message: "must be at least 1h"})
+	}
+	if c.KeepBytes < 1<<20 {
+		problems = append(problems, usher.FieldProblem{Field: "keepBytes", Message: "must be at least 1048576 (1 MiB)"})
+	}
+	return problems
+}
+
+// How events are gathered and kept.
+const (
+	// recordPause is how long events are gathered: with the time that writing
+	// takes they are on disk within 100 ms.
+	recordPause = 50 * time.Millisecond
+	recordBatch = 2000
+	// recordQueue bounds what waits while the store can't be written: beyond
+	// it calls wait, so that nothing goes unrecorded.
+	recordQueue = 20_000
+	trimEvery   = 10 * time.Minute
+)
+
+// recorder writes events down in batches.
+type recorder struct {
+	config RecordConfig
+	store  store.Record
+	now    func() time.Time
+	logger *slog.Logger
+
+	wake chan struct{} // has a value while there is something to write
+
+	mu      sync.Mutex
+	pending []usher.Event
+	writing []usher.Event
+	written chan struct{} // closed when what is pending now was written
+	err     error         // why the last attempt to write failed
+}
+
+func newRecorder(config RecordConfig, s store.Record, now func() time.Time, logger *slog.Logger) *recorder {
+	return &recorder{config: config, store: s, now: now, logger: logger, wake: make(chan struct{}, 1), written: make(chan struct{})}
+}
+
+// add takes an event. With a strict audit it returns when the event is on disk.
+func (r *recorder) add(ctx context.Context, e usher.Event) error {
+	r.mu.Lock()
+	full := len(r.pending) >= recordQueue
+	r.pending = append(r.pending, e)
+	written := r.written
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+	if !full && r.config.Audit != Strict {
+		return nil
+	}
+	select {
+	case <-written:
+		return nil
+	case <-ctx.Done():
+		return usher.Errorf(usher.Unavailable, "record_unavailable", "The decision could not be recorded in time; try again.")
+	}
+}
+
+// run writes until ctx ends and everything is written.
+func (r *recorder) run(ctx context.Context) {
+	trim := time.NewTicker(trimEvery)
+	defer trim.Stop()
+	for {
+		select {
+		case <-r.wake:
+			if r.config.Audit != Strict {
+				pause(ctx, recordPause)
+			}
+			if !r.write(ctx) {
+				pause(ctx, recordPause)
+				r.again()
+			}
+		case <-trim.C:
+			n, err := r.store.Trim(ctx, r.now().Add(-r.config.KeepFor), r.config.KeepBytes)
+			if err != nil && ctx.Err() == nil {
+				r.logger.Error("old events could not be deleted; it is tried again", "error", err)
+			} else if n > 0 {
+				r.logger.Info("old events deleted", "batches", n)
+			}
+		case <-ctx.Done():
+			limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+			defer cancel()
+			for r.waiting() && limit.Err() == nil {
+				if !r.write(limit) {
+					pause(limit, recordPause)
+				}
+			}
+			return
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+func (r *recorder) again() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (r *recorder) waiting() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.pending) > 0
+}
+
+// write appends what is pending, a batch at a time, and reports whether it
+// could. What could not be written stays pending.
+func (r *recorder) write(ctx context.Context) bool {
+	r.mu.Lock()
+	events, written := r.pending, r.written
+	r.pending, r.writing, r.written = nil, events, make(chan struct{})
+	r.mu.Unlock()
+
+	var err error
+	rest := events
+	for len(rest) > 0 && err == nil {
+		n := min(len(rest), recordBatch)
+		if err = r.append(ctx, rest[:n]); err == nil {
+			rest = rest[n:]
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.writing = nil
+	if err == nil {
+		r.err = nil
+		close(written)
+		return true
+	}
+	if r.err == nil { // once for a burst of failures
+		r.logger.Error("events could not be recorded; it is tried again", "events", len(rest), "error", err)
+	}
+	r.err = err
+	// Whoever waits for those that were taken up waits on with the rest.
+	r.pending = append(rest, r.pending...)
+	next := r.written
+	r.written = written
+	go func() { <-written; close(next) }()
+	return false
+}
+
+func (r *recorder) append(ctx context.Context, events []usher.Event) error {
+	body, err := json.Marshal(events)
+	if err != nil {
+		return fmt.Errorf("access: encode events: %w", err)
+	}
+	first, last := events[0].Time(), events[0].Time()
+	for _, e := range events {
+		if t := e.Time(); t.Before(first) {
+			first = t
+		} else if t.After(last) {
+			last = t
+		}
+	}
+	_, err = r.store.Append(ctx, store.Batch{First: first, Last: last, Count: len(events), Body: body})
+	return err
+}
+
+// find returns one event, also one that is not yet written.
+func (r *recorder) find(ctx context.Context, id usher.ID) (usher.Event, error) {
+	named := func(e usher.Event) bool { return e.ID == id }
+	r.mu.Lock()
+	waiting := slices.Concat(r.writing, r.pending)
+	r.mu.Unlock()
+	if i := slices.IndexFunc(waiting, named); i >= 0 {
+		return waiting[i], nil
+	}
+	batches, err := r.store.At(ctx, id.Time(), 100)
+	if err != nil {
+		return usher.Event{}, fmt.Errorf("access: find event: %w", err)
+	}
+	for _, b := range batches {
+		events, err := decodeEvents(b)
+		if err != nil {
+			return usher.Event{}, err
+		}
+		if i := slices.IndexFunc(events, named); i >= 0 {
+			return events[i], nil
+		}
+	}
+	return usher.Event{}, errNoDecision
+}
+
+var errNoDecision = usher.Errorf(usher.NotFound, "decision_not_found", "There is no such decision, or it is older than the record is kept.")
+
+func decodeEvents(b store.Batch) ([]usher.Event, error) {
+	var events []usher.Event
+	if err := json.Unmarshal(b.Body, &events); err != nil {
+		return nil, fmt.Errorf("access: decode events of batch %d: %w", b.Seq, err)
+	}
+	return events, nil
+}
+
+// position is a place in the record: so many events of the batch after seq
+// have been read.
+type position struct {
+	seq  int64
+	skip int
+}
+
+func (p position) String() string { return fmt.Sprintf("%d.%d", p.seq, p.skip) }
+
+var errCursor = usher.Errorf(usher.Invalid, "cursor_invalid", "The cursor is not one that this call has given out.")
+
+func parsePosition(s string) (position, error) {
+	if s == "" {
+		return position{}, nil
+	}
+	a, b, _ := strings.Cut(s, ".")
+	seq, errSeq := strconv.ParseInt(a, 10, 64)
+	skip, errSkip := strconv.Atoi(b)
+	if errors.Join(errSeq, errSkip) != nil || seq < 0 || skip < 0 {
+		return position{}, errCursor
+	}
+	return position{seq, skip}, nil
+}
+
+// read returns up to limit events from a position on that keep is true of, and
+// the position after the last one looked at. It looks at a bounded number, so
+// that a filter that nothing passes does not hold anybody up: an empty page
+// with a new position is not the end.
+func (r *recorder) read(ctx context.Context, from position, limit int, keep func(usher.Event) bool) ([]usher.Event, position, bool, error) {
+	const batches = 50
+	list, err := r.store.After(ctx, from.seq, batches)
+	if err != nil {
+		return nil, from, false, fmt.Errorf("access: read events: %w", err)
+	}
+	var found []usher.Event
+	for _, b := range list {
+		events, err := decodeEvents(b)
+		if err != nil {
+			return nil, from, false, err
+		}
+		for i := min(from.skip, len(events)); i < len(events); i++ {
+			if len(found) == limit {
+				return found, from, true, nil
+			}
+			from.skip = i + 1
+			if keep(events[i]) {
+				found = append(found, events[i])
+			}
+		}
+		from = position{seq: b.Seq}
+	}
+	return found, from, len(list) == batches, nil
+}

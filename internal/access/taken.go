@@ -1,0 +1,285 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"usher"
+)
+
+// taken is what has been taken away, in memory: folded from the sequence in
+// the store, so that every mint, claim and connection can be held against it
+// without asking anybody.
+type taken struct {
+	mu sync.RWMutex
+	// seq is the last number of the sequence that is folded in.
+	seq  int64
+	void map[target]*voided
+	bans map[banKey]usher.Taking
+}
+
+// target is one thing that a revocation can name.
+type target struct{ kind, name string }
+
+// voided is what all revocations of one target come to.
+type voided struct {
+	before  time.Time
+	forever bool
+	last    usher.Taking
+}
+
+type banKey struct {
+	room     usher.RoomKey
+	identity string
+}
+
+func newTaken() *taken {
+	return &taken{void: make(map[target]*voided), bans: make(map[banKey]usher.Taking)}
+}
+
+func targetOf(app string, t usher.Target) target {
+	switch {
+	case t.Grant != "":
+		return target{"grant", app + "/" + string(t.Grant)}
+	case t.Identity != "":
+		return target{"identity", app + "/" + t.Identity}
+	case t.Client != "":
+		return target{"client", app + "/" + string(t.Client)}
+	default:
+		return target{"room", app + "/" + string(t.Room)}
+	}
+}
+
+// apply folds one entry in, and reports whether it was new.
+func (k *taken) apply(t usher.Taking) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if t.Seq <= k.seq {
+		return false
+	}
+	k.seq = t.Seq
+	key := banKey{usher.RoomKey{App: t.App, ID: t.Target.Room}, t.Target.Identity}
+	switch t.Kind {
+	case usher.Ban:
+		k.bans[key] = t
+	case usher.Unban:
+		delete(k.bans, key)
+	case usher.Revocation:
+		name := targetOf(t.App, t.Target)
+		v := k.void[name]
+		if v == nil {
+			v = &voided{}
+			k.void[name] = v
+		}
+		if t.Before.After(v.before) {
+			v.before = t.Before
+		}
+		v.forever = v.forever || t.Forever
+		v.last = t
+	}
+	return true
+}
+
+// revoked reports whether something that was issued to, by, or in the target
+// at that time is void.
+func (k *taken) revoked(name target, issued time.Time) (usher.Taking, bool) {
+	v := k.void[name]
+	if v == nil || !v.forever && !issued.Before(v.before) {
+		return usher.Taking{}, false
+	}
+	return v.last, true
+}
+
+// fromIdentity reports whether what proves an identity is void. Whoever acts
+// on the machine itself proves it by being there.
+func (k *taken) fromIdentity(id usher.Identity) (usher.Taking, bool) {
+	if !id.Known() || id.Kind == usher.LocalIdentity {
+		return usher.Taking{}, false
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if t, ok := k.revoked(target{"identity", id.App + "/" + id.Key()}, id.IssuedAt); ok {
+		return t, true
+	}
+	if client, ok := clientOf(id.Key()); ok {
+		if t, ok := k.revoked(target{"client", id.App + "/" + client}, id.IssuedAt); ok {
+			return t, true
+		}
+	}
+	if client, ok := clientOf(id.Actor); ok {
+		return k.revoked(target{"client", id.App + "/" + client}, id.IssuedAt)
+	}
+	if id.Kind == usher.GuestIdentity {
+		return k.revoked(target{"room", id.App + "/" + string(id.Room)}, id.IssuedAt)
+	}
+	return usher.Taking{}, false
+}
+
+// clientOf returns the client's id in an identity's key.
+func clientOf(key string) (string, bool) {
+	const prefix = string(usher.ClientIdentity) + ":"
+	if len(key) > len(prefix) && key[:len(prefix)] == prefix {
+		return key[len(prefix):], true
+	}
+	return "", false
+}
+
+// fromParticipant reports whether a participant's place is void: its grant,
+// whoever it is for, whoever made it, its room, or by a ban.
+func (k *taken) fromParticipant(p usher.Participant, now time.Time) (usher.Taking, bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	issued := p.CreatedAt()
+	targets := []target{
+		{"grant", p.App + "/" + string(p.Grant)},
+		{"identity", p.App + "/" + p.Identity},
+		{"room", p.App + "/" + string(p.Room)},
+	}
+	if client, ok := clientOf(p.Maker); ok {
+		targets = append(targets, target{"client", p.App + "/" + client})
+	}
+	for _, name := range targets {
+		if t, ok := k.revoked(name, issued); ok {
+			return t, true
+		}
+	}
+	return k.ban(banKey{p.RoomKey(), p.Identity}, now)
+}
+
+func (k *taken) ban(key banKey, now time.Time) (usher.Taking, bool) {
+	t, ok := k.bans[key]
+	if !ok || key.identity == "" || !t.Until.IsZero() && !now.Before(t.Until) {
+		return usher.Taking{}, false
+	}
+	return t, true
+}
+
+// banned reports whether an identity is banned from a room.
+func (k *taken) banned(room usher.RoomKey, identity string, now time.Time) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	_, ok := k.ban(banKey{room, identity}, now)
+	return ok
+}
+
+// bansOf returns the bans in force in a room.
+func (k *taken) bansOf(room usher.RoomKey, now time.Time) []usher.Taking {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	var bans []usher.Taking
+	for key := range k.bans {
+		if t, ok := k.ban(key, now); ok && key.room == room {
+			bans = append(bans, t)
+		}
+	}
+	return bans
+}
+
+// last returns the number up to which the sequence is folded in.
+func (k *taken) last() int64 {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.seq
+}
+
+// How the sequence is followed: more often than once a second, since a bus may
+// lose the message that says there is news.
+const (
+	followEvery = 500 * time.Millisecond
+	followBatch = 500
+	takenNews   = "taken"
+)
+
+// catchUp folds in what is new in the sequence, and puts out of every room
+// whomever it concerns.
+func (a *Access) catchUp(ctx context.Context) error {
+	a.following.Lock()
+	defer a.following.Unlock()
+	for {
+		news, err := a.config.Store.Takings().After(ctx, a.taken.last(), followBatch)
+		if err != nil {
+			return fmt.Errorf("access: follow what was taken: %w", err)
+		}
+		changed := false
+		for _, t := range news {
+			changed = a.taken.apply(t) || changed
+		}
+		if changed {
+			a.putOut()
+		}
+		if len(news) < followBatch {
+			return nil
+		}
+	}
+}
+
+// follow catches up until ctx ends.
+func (a *Access) follow(ctx context.Context) {
+	wake := make(chan struct{}, 1)
+	unsubscribe := a.config.Bus.Subscribe(takenNews, func([]byte) {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	})
+	defer unsubscribe()
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-wake:
+		}
+		if err := a.catchUp(ctx); err != nil && ctx.Err() == nil {
+			a.config.Logger.Error("following what was taken away failed; it is tried again", "error", err)
+		}
+	}
+}
+
+// putOut detaches every connection on this node whose place is void.
+func (a *Access) putOut() {
+	now := a.now()
+	a.mu.Lock()
+	halls := make([]*hall, 0, len(a.halls))
+	for _, h := range a.halls {
+		halls = append(halls, h)
+	}
+	a.mu.Unlock()
+	for _, h := range halls {
+		for _, at := range h.some(func(at *Attachment) bool { return at.place.Load() != nil }) {
+			if t, ok := a.taken.fromParticipant(*at.place.Load(), now); ok {
+				at.detach(End{Revoked, reasonOf(t)})
+			}
+		}
+	}
+}
+
+func reasonOf(t usher.Taking) string {
+	if t.Reason != "" {
+		return t.Reason
+	}
+	return "Your access was taken away."
+}
+
+// take writes down that something is taken away, and sees to it on this node
+// before it returns.
+func (a *Access) take(ctx context.Context, t usher.Taking) (usher.Taking, error) {
+	t.ID = a.config.IDs.New()
+	t, err := a.config.Store.Takings().Append(ctx, t)
+	if err != nil {
+		return t, fmt.Errorf("access: take: %w", err)
+	}
+	// It is committed, and would be obeyed within a second anyway; the caller
+	// is told only once it is obeyed here.
+	if err := a.catchUp(context.WithoutCancel(ctx)); err != nil {
+		return t, err
+	}
+	a.config.Bus.Publish(takenNews, nil)
+	a.tell(ctx, usher.Event{Type: usher.Taken, App: t.App, Who: t.By, Room: t.Target.Room,
+		Reason: fmt.Sprintf("%s %s of %s: %s", t.Kind, t.ID, targetOf(t.App, t.Target).name, t.Reason)})
+	return t, nil
+}

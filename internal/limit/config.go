@@ -1,0 +1,60 @@
+package limit
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config says how often things may happen.
+type Config struct {
+	Mint    Rate            `yaml:"mint" doc:"How often one identity may have rooms, places and credentials made, as 600/1m; 0 is no limit."`
+	Room    Rate            `yaml:"room" doc:"How often places and credentials may be made in one room."`
+	Claim   Rate            `yaml:"claim" doc:"How often one participant's secret may be presented."`
+	Open    Rate            `yaml:"open" doc:"How often one address (IPv6: one /64) may call what anyone may: tokens, claims, redemptions."`
+	Failed  Rate            `yaml:"failed" doc:"How often one address may fail to say who it is."`
+	Clients map[string]Rate `yaml:"clients" doc:"Rates of single back ends, by client id, in place of mint."`
+}
+
+// DefaultConfig returns the limits in force where a configuration is silent.
+func DefaultConfig() Config {
+	return Config{
+		Mint: Rate{600, time.Minute}, Room: Rate{6000, time.Minute}, Claim: Rate{30, time.Minute},
+		Open: Rate{300, time.Minute}, Failed: Rate{60, time.Minute},
+	}
+}
+
+var errRate = errors.New("must be a count and a time, such as 60/1m, or 0 for no limit")
+
+// UnmarshalText reads a rate as a configuration writes it: a count, a slash,
+// and the time in which so many may happen. "0" is no limit.
+func (r *Rate) UnmarshalText(text []byte) error {
+	if string(text) == "0" {
+		*r = Rate{}
+		return nil
+	}
+	count, per, _ := strings.Cut(string(text), "/")
+	n, err := strconv.Atoi(count)
+	if err != nil || n < 1 {
+		return errRate
+	}
+	d, err := time.ParseDuration(per)
+	if err != nil || d < time.Millisecond {
+		return errRate
+	}
+	*r = Rate{Count: n, Per: d}
+	return nil
+}
+
+// MarshalText writes a rate as UnmarshalText reads it.
+func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// String writes a rate as UnmarshalText reads it.
+func (r Rate) String() string {
+	if !r.Limited() {
+		return "0"
+	}
+	return fmt.Sprintf("%d/%s", r.Count, r.Per)
+}
