@@ -1,0 +1,350 @@
+package e2e_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite"
+
+	"usher"
+	"usher/client"
+)
+
+const (
+	kills   = 20
+	workers = 8
+	// placesPerRoom are made, and claimed, in every room of the load.
+	placesPerRoom = 3
+)
+
+// attempt is a create that the load has sent, known by its Idempotency-Key.
+type attempt struct {
+	key string
+	// id is what was acknowledged; empty if no answer came.
+	id usher.ID
+}
+
+// recordedPlace is what the load knows of a participant.
+type recordedPlace struct {
+	attempt
+	room   usher.ID
+	secret usher.Secret
+	// sent and acknowledged say what became of the claim.
+	sent, acknowledged bool
+	token              usher.Secret
+}
+
+// recorder keeps what one worker sent and what was acknowledged. It belongs to
+// its worker while that works.
+type recorder struct {
+	rooms  []*attempt
+	places []*recordedPlace
+}
+
+// work creates rooms and participants and claims their places until the server
+// is gone.
+func (r *recorder) work(ctx context.Context, api *client.API, name string) error {
+	for n := 0; ; n++ {
+		room := &attempt{key: fmt.Sprintf("%s-%d", name, n)}
+		r.rooms = append(r.rooms, room)
+		made, err := api.CreateRoom(ctx, client.CreateRoomRequest{}, client.IdempotencyKey(room.key))
+		if err != nil {
+			return err
+		}
+		room.id = made.ID
+		for i := range placesPerRoom {
+			p := &recordedPlace{attempt: attempt{key: fmt.Sprintf("%s-%d", room.key, i)}, room: room.id}
+			r.places = append(r.places, p)
+			if err := p.make(ctx, api); err != nil {
+				return err
+			}
+			p.sent = true
+			claimed, err := api.Claim(ctx, p.room, p.id, p.secret)
+			if err != nil {
+				return err
+			}
+			p.acknowledged, p.token = true, claimed.Token
+		}
+	}
+}
+
+func (p *recordedPlace) make(ctx context.Context, api *client.API) error {
+	made, err := api.AddParticipant(ctx, string(p.room), client.AddParticipantRequest{}, client.IdempotencyKey(p.key))
+	if err != nil {
+		return err
+	}
+	p.id, p.secret = made.ID, made.Secret
+	return nil
+}
+
+// Claim 5.
+func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
+	s := start(t, options{})
+	rooms := make(map[usher.ID]bool)
+	places := make(map[usher.ID]bool)
+	claimed := 0
+	for n := range kills {
+		recorders := loadAndKill(t, s, n, time.Duration(200+rand.IntN(500))*time.Millisecond)
+		wantSound(t, s)
+		s.Restart()
+		for _, r := range recorders {
+			claimed += r.verify(t, s)
+			for _, room := range r.rooms {
+				rooms[room.id] = true
+			}
+			for _, p := range r.places {
+				places[p.id] = true
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("after kill %d", n+1)
+		}
+	}
+	// Every key made one thing, so that what is there is what was asked for.
+	gotRooms, gotPlaces := census(t, s)
+	wantSame(t, "rooms", gotRooms, rooms)
+	wantSame(t, "participants", gotPlaces, places)
+	s.Stop()
+	wantSound(t, s)
+	if claimed == 0 {
+		t.Error("no claim was acknowledged in all of the load")
+	}
+	t.Logf("%d rooms, %d participants and %d acknowledged claims after %d kills", len(rooms), len(places), claimed, kills)
+}
+
+// loadAndKill lets the workers load the server and kills it in the midst of that.
+func loadAndKill(t *testing.T, s *Server, round int, after time.Duration) []*recorder {
+	t.Helper()
+	api := s.API()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	recorders := make([]*recorder, workers)
+	ended := make([]error, workers)
+	var wg sync.WaitGroup
+	for i := range recorders {
+		recorders[i] = &recorder{}
+		wg.Go(func() { ended[i] = recorders[i].work(ctx, api, fmt.Sprintf("kill-%d-%d", round, i)) })
+	}
+	<-time.After(after)
+	s.Kill()
+	wg.Wait()
+	for i, err := range ended {
+		if refusedWith(err) != "" || ctx.Err() != nil {
+			t.Fatalf("worker %d was not stopped by the kill: %v\n%s", i, err, s.output.tail())
+		}
+	}
+	return recorders
+}
+
+// verify holds what the server has, after a restart, against what it had
+// acknowledged. It sends every create again, so that none is left undone, and
+// returns the number of claims that were acknowledged.
+func (r *recorder) verify(t *testing.T, s *Server) (claims int) {
+	t.Helper()
+	api, ctx := s.API(), t.Context()
+	for _, room := range r.rooms {
+		again, err := api.CreateRoom(ctx, client.CreateRoomRequest{}, client.IdempotencyKey(room.key))
+		switch {
+		case err != nil:
+			t.Fatalf("create again %s: %v", room.key, err)
+		case room.id != "" && again.ID != room.id:
+			t.Errorf("%s made room %s, and made %s when it was sent again", room.key, room.id, again.ID)
+		}
+		room.id = again.ID
+	}
+	for _, p := range r.places {
+		before := *p
+		if err := p.make(ctx, api); err != nil {
+			t.Fatalf("add again %s: %v", p.key, err)
+		}
+		s.Secret(p.secret.Reveal())
+		if before.id != "" && (p.id != before.id || p.secret != before.secret) {
+			t.Errorf("%s made participant %s, and made %s, or another secret, when it was sent again", p.key, before.id, p.id)
+		}
+		claims += p.verifyClaim(t, s, api)
+	}
+	return claims
+}
+
+func (p *recordedPlace) verifyClaim(t *testing.T, s *Server, api *client.API) int {
+	t.Helper()
+	now, err := api.Participant(t.Context(), string(p.room), p.id)
+	if err != nil {
+		t.Fatalf("participant %s: %v", p.id, err)
+	}
+	switch {
+	case p.acknowledged && now.Status != usher.ParticipantJoined:
+		t.Errorf("the claim of %s was acknowledged, and its status is %s", p.id, now.Status)
+	case !p.sent && now.Status != usher.ParticipantReady:
+		t.Errorf("%s was never claimed, and its status is %s", p.id, now.Status)
+	}
+	if !p.sent {
+		return 0
+	}
+	_, err = api.Claim(t.Context(), p.room, p.id, p.secret)
+	// What was in flight may have been written down or not, but is one of both.
+	free := now.Status == usher.ParticipantReady
+	if got := refusedWith(err); free != (err == nil) || !free && got != "participant_not_found" {
+		t.Errorf("a claim of %s, which is %s: got error %v", p.id, now.Status, err)
+	}
+	if !p.acknowledged {
+		return 0
+	}
+	s.Secret(p.token.Reveal())
+	return 1
+}
+
+// wantSound checks a copy of the database as the server left it: the check
+// itself would repair the original.
+func wantSound(t *testing.T, s *Server) {
+	t.Helper()
+	copied := filepath.Join(t.TempDir(), "usher.db")
+	for _, suffix := range []string{"", "-wal"} {
+		content, err := os.ReadFile(filepath.Join(s.Data, "usher.db"+suffix))
+		if suffix != "" && errors.Is(err, os.ErrNotExist) {
+			continue // as after a clean stop
+		}
+		if err == nil {
+			err = os.WriteFile(copied+suffix, content, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := sql.Open("sqlite", copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	for query, want := range map[string]string{
+		"PRAGMA integrity_check":                        "ok",
+		"SELECT count(*) FROM pragma_foreign_key_check": "0",
+		// The counter of every room is that of its participants.
+		`SELECT count(*) FROM rooms AS r WHERE r.taken <>
+			(SELECT count(*) FROM participants AS p WHERE p.app = r.app AND p.room = r.id AND p.status = 'joined')`: "0",
+	} {
+		var got string
+		if err := db.QueryRowContext(t.Context(), query).Scan(&got); err != nil || got != want {
+			t.Errorf("%s: got %q and error %v, want %q", query, got, err, want)
+		}
+	}
+}
+
+// census lists every room and participant.
+func census(t *testing.T, s *Server) (rooms, places map[usher.ID]bool) {
+	t.Helper()
+	api := s.API()
+	rooms, places = make(map[usher.ID]bool), make(map[usher.ID]bool)
+	for room, err := range api.Rooms(t.Context(), client.RoomQuery{PageQuery: client.PageQuery{Limit: 200}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rooms[room.ID] = true
+		for p, err := range api.Participants(t.Context(), string(room.ID), client.PageQuery{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			places[p.ID] = true
+		}
+	}
+	return rooms, places
+}
+
+func wantSame(t *testing.T, what string, got, want map[usher.ID]bool) {
+	t.Helper()
+	for id := range want {
+		if !got[id] {
+			t.Errorf("%s: %s is not there", what, id)
+		}
+	}
+	for id := range got {
+		if !want[id] {
+			t.Errorf("%s: %s is there, and nobody asked for it", what, id)
+		}
+	}
+}
+
+// Claim 5: kill -9 leaves what the kernel already has, and so says nothing of a
+// power cut. That every answer follows a sync of what it says is what the
+// kernel itself is asked here.
+func TestNoAnswerPrecedesItsSync(t *testing.T) {
+	t.Parallel()
+	needs(t, "strace")
+	trace := filepath.Join(t.TempDir(), "trace")
+	s := start(t, options{Under: []string{
+		// With -D the server stays our child, and strace becomes the stranger.
+		"strace", "-D", "-f", "-y", "-s", "64", "-o", trace, "-e", "trace=fsync,fdatasync,write,pwrite64,writev,sendto,sendmsg",
+	}})
+	const rooms = 10
+	var requests int
+	send := func(status int, method, path, body string) answer {
+		t.Helper()
+		a, err := send(s.Client, method, s.HTTP+path, body, asJSON...)
+		if err != nil || a.Status != status {
+			t.Fatalf("%s %s: got status %d and error %v: %s", method, path, a.Status, err, a.Body)
+		}
+		requests++
+		return a
+	}
+	for range rooms {
+		room := send(http.StatusCreated, http.MethodPost, "/api/v1/rooms", "{}").text(t, "id")
+		a := send(http.StatusCreated, http.MethodPost, "/api/v1/rooms/"+room+"/participants", "{}")
+		p := place{room, a.text(t, "id"), a.text(t, "secret")}
+		send(http.StatusOK, http.MethodPost, "/v1/meetings/"+room+"/join", p.joinBody())
+	}
+	s.Stop()
+	answers, unsynced := readTrace(string(readFile(t, trace)))
+	if answers != requests {
+		t.Errorf("the trace has %d answers, want %d", answers, requests)
+	}
+	for _, line := range unsynced {
+		t.Errorf("an answer was sent before what it says was synced:\n%s", line)
+	}
+}
+
+// readTrace counts the answers in a trace, and returns those that were begun
+// although nothing had been written to the database's log and synced since the
+// answer before. Requests must have come one at a time. It begins with the
+// first answer that something was created.
+func readTrace(trace string) (answers int, unsynced []string) {
+	var written, synced bool
+	begun := make(map[string]string) // by thread, calls that were not over when another thread's was noted
+	for line := range strings.Lines(trace) {
+		thread, call, _ := strings.Cut(strings.TrimSpace(line), " ")
+		call = strings.TrimSpace(call)
+		resumed := strings.HasPrefix(call, "<... ")
+		if resumed {
+			call = begun[thread] + call
+		} else if head, found := strings.CutSuffix(call, "<unfinished ...>"); found {
+			begun[thread] = head
+		}
+		toLog := strings.Contains(call, "usher.db-wal>")
+		sync := strings.HasPrefix(call, "fsync(") || strings.HasPrefix(call, "fdatasync(")
+		switch {
+		case toLog && sync:
+			// Only its end counts, and only where it worked.
+			if written && strings.HasSuffix(call, "= 0") {
+				synced = true
+			}
+		case toLog:
+			written = true
+		case !resumed && strings.Contains(call, "HTTP/1.1 20") && (answers > 0 || strings.Contains(call, "HTTP/1.1 201")):
+			answers++
+			if !synced {
+				unsynced = append(unsynced, line)
+			}
+			written, synced = false, false
+		}
+	}
+	return answers, unsynced
+}
