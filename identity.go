@@ -100,8 +100,14 @@ const (
 	ParticipantWrite  Scope = "participant:write"
 )
 
+// SubjectAct lets a back end act for a subject: see the header Usher-Act-As.
+const SubjectAct Scope = "subject:act"
+
+// DefaultScopes are those of a client that is registered without any.
+var DefaultScopes = Scopes{MeetingCreate, MeetingRead, MeetingWrite, ParticipantCreate, ParticipantRead, ParticipantWrite}
+
 // AllScopes lists every scope.
-var AllScopes = Scopes{MeetingCreate, MeetingRead, MeetingWrite, ParticipantCreate, ParticipantRead, ParticipantWrite}
+var AllScopes = append(DefaultScopes[:len(DefaultScopes):len(DefaultScopes)], SubjectAct)
 
 // Scopes is a set of scopes.
 type Scopes []Scope

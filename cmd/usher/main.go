@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, env environment) (status int) {
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Writers(env.Stdout, env.Stderr),
-		kong.Vars{"scopes": usher.AllScopes.String()},
+		kong.Vars{"scopes": usher.DefaultScopes.String()},
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(env),

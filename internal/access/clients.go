@@ -69,7 +69,7 @@ func (a *Access) now() time.Time { return a.config.Now().UTC().Truncate(time.Mic
 // scopes returns the scopes in their canonical order and without doubles.
 func (s ClientSpec) scopes() usher.Scopes {
 	if s.Scopes == nil {
-		return slices.Clone(usher.AllScopes)
+		return slices.Clone(usher.DefaultScopes)
 	}
 	return usher.AllScopes.And(s.Scopes)
 }

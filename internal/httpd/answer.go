@@ -36,6 +36,7 @@ type problem struct {
 	Code      string               `json:"code"`
 	Detail    string               `json:"detail"`
 	RequestID string               `json:"request_id"`
+	Decision  usher.ID             `json:"decision,omitempty"`
 	Fields    []usher.FieldProblem `json:"fields,omitempty"`
 }
 
@@ -52,7 +53,7 @@ func Problem(w http.ResponseWriter, r *http.Request, err *usher.Error) {
 	w.WriteHeader(code)
 	writeJSON(w, problem{
 		Type: "about:blank", Title: http.StatusText(code), Status: code,
-		Code: err.Code, Detail: err.Message, RequestID: RequestID(r.Context()), Fields: err.Fields,
+		Code: err.Code, Detail: err.Message, RequestID: usher.RequestID(r.Context()), Decision: err.Decision, Fields: err.Fields,
 	})
 }
 

@@ -8,16 +8,9 @@ import (
 )
 
 type (
-	requestIDKey struct{}
-	identityKey  struct{}
-	originKey    struct{}
+	identityKey struct{}
+	originKey   struct{}
 )
-
-// RequestID returns the id of the request that ctx belongs to.
-func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
-}
 
 // Identity returns who called the route. It is nobody on routes for anyone.
 func Identity(ctx context.Context) usher.Identity {

@@ -8,12 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"usher"
 	"usher/internal/identity"
+	"usher/internal/limit"
 )
 
 // Config is what [New] needs.
@@ -24,6 +25,12 @@ type Config struct {
 	Metrics  *Metrics
 	// RequestIDs makes the ids by which a request is found in the log.
 	RequestIDs *usher.IDSource
+	// Limits are those that go by address.
+	Limits limit.Config
+	// Proxies are the networks whose X-Forwarded-For is believed.
+	Proxies []netip.Prefix
+	// Now is the limits' clock; nil is [time.Now].
+	Now func() time.Time
 	// LoopbackOnly refuses requests whose Host header names another machine, so
 	// that no page can reach an open server by a name that it controls.
 	LoopbackOnly bool
@@ -34,8 +41,14 @@ func New(config Config, dialects ...Dialect) (http.Handler, error) {
 	if err := check(dialects); err != nil {
 		return nil, err
 	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
 	mux := http.NewServeMux()
-	s := &server{Config: config, mux: mux}
+	s := &server{
+		Config: config, mux: mux,
+		open: limit.New(config.Limits.Open, config.Now), failed: limit.New(config.Limits.Failed, config.Now),
+	}
 	for _, d := range dialects {
 		methods := make(map[string][]string) // by path
 		for _, r := range d.Routes {
@@ -71,6 +84,9 @@ func register(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 type server struct {
 	Config
 	mux *http.ServeMux
+	// open and failed limit the calls that anyone may make, and those that fail
+	// to say who calls, by address.
+	open, failed *limit.Keyed
 }
 
 // own is the dialect of what no dialect has a route for.
@@ -157,7 +173,7 @@ func (s *server) route(d Dialect, r Route) *route {
 func (h *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	id := string(h.RequestIDs.New())
-	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+	r = r.WithContext(usher.WithRequestID(r.Context(), id))
 	rec := &recorder{ResponseWriter: w}
 	header := rec.Header()
 	header.Set("X-Request-ID", id)
@@ -182,35 +198,20 @@ func (h *route) serve(w http.ResponseWriter, r *http.Request) (err error) {
 			panic(v)
 		}
 		// The value may hold anything, so only the stack is logged.
-		h.Logger.Error("a handler panicked", "route", h.Pattern, "request", RequestID(r.Context()), "stack", string(debug.Stack()))
+		h.Logger.Error("a handler panicked", "route", h.Pattern, "request", usher.RequestID(r.Context()), "stack", string(debug.Stack()))
 		err = errors.New("panic in handler")
 	}()
-	if h.Caller != Anyone {
-		id, vouched := r.Context().Value(vouchedKey{}).(usher.Identity)
-		if !vouched {
-			if id, err = h.Identity.Authenticate(r.Context(), ProofOf(r)); err != nil {
-				return err
-			}
-		}
-		if err := h.admit(id); err != nil {
+	if h.Caller == Anyone {
+		if err := h.limitOpen(r); err != nil {
 			return err
 		}
-		r = r.WithContext(context.WithValue(r.Context(), identityKey{}, id))
+		return h.Handle(w, r)
 	}
-	return h.Handle(w, r)
-}
-
-// admit holds an identity against what the route says of its callers.
-func (h *route) admit(id usher.Identity) error {
-	switch {
-	case h.Caller == Operators && !id.Operator:
-		return usher.Errorf(usher.Forbidden, "operators_only", "Only operators may call this.")
-	case h.Caller == Clients && id.Kind != usher.ClientIdentity:
-		return identity.ErrUnknown
-	case id.Kind == usher.ClientIdentity && h.Scope != "" && !id.Scopes.Has(h.Scope):
-		return usher.Errorf(usher.Forbidden, "scope_missing", "This call needs the scope %s, which the access token does not have.", h.Scope)
+	id, err := h.identify(r)
+	if err != nil {
+		return err
 	}
-	return nil
+	return h.Handle(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, id)))
 }
 
 // finish answers an error, logs and counts.
@@ -234,7 +235,7 @@ func (h *route) finish(w *recorder, r *http.Request, start time.Time, err error)
 
 	level := slog.LevelDebug
 	attrs := []slog.Attr{
-		slog.String("request", RequestID(r.Context())),
+		slog.String("request", usher.RequestID(r.Context())),
 		slog.String("route", h.Pattern),
 		slog.Int("status", w.status),
 		slog.Duration("took", took),
@@ -289,25 +290,4 @@ func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		w.status = http.StatusSwitchingProtocols
 	}
 	return conn, rw, err
-}
-
-// ProofOf reads what a request presents. An Authorization header that is not a
-// bearer token is malformed, not absent.
-func ProofOf(r *http.Request) identity.Proof {
-	p := identity.Proof{Local: From(r.Context()).Local}
-	values := r.Header.Values("Authorization")
-	switch len(values) {
-	case 0:
-	case 1:
-		scheme, token, found := strings.Cut(values[0], " ")
-		token = strings.TrimLeft(token, " ")
-		if !found || !strings.EqualFold(scheme, "Bearer") || token == "" || strings.ContainsAny(token, " ,\t") {
-			p.Malformed = true
-			break
-		}
-		p.Bearer = usher.Secret(token)
-	default:
-		p.Malformed = true
-	}
-	return p
 }

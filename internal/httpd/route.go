@@ -65,9 +65,26 @@ type Dialect struct {
 	Header func(http.Header)
 	// Fail answers an error in the dialect's own shape. Nil is [Problem].
 	Fail func(w http.ResponseWriter, r *http.Request, err *usher.Error)
+	// Access is by what the callers of routes for known callers may be known;
+	// empty is [ByIdentity].
+	Access Access
 	// MaxBody is the most that a request's body may have, in bytes; 0 is 64 KiB.
 	MaxBody int64
 }
+
+// Access is by what the callers of a dialect may be known, so that an old
+// client that sends no credentials can still be served, knowingly.
+type Access string
+
+// The ways of access.
+const (
+	// ByIdentity takes credentials: a token, a key.
+	ByIdentity Access = "identity"
+	// BySession also takes the app's own session, by forward authentication.
+	BySession Access = "session"
+	// ToPublic also serves whoever presents nothing, with the lowest role.
+	ToPublic Access = "public"
+)
 
 const defaultMaxBody = 64 << 10
 

@@ -102,6 +102,19 @@ func (k *Keyed) AllowAt(key string, rate Rate) (wait time.Duration, ok bool) {
 	return 0, true
 }
 
+// Peek reports whether Allow would take a token, without taking one.
+func (k *Keyed) Peek(key string) (wait time.Duration, ok bool) {
+	if !k.rate.Limited() {
+		return 0, true
+	}
+	now := k.now()
+	s := &k.part[maphash.String(k.seed, key)%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	over := s.full[key].Add(k.rate.interval()).Sub(now) - k.rate.Per
+	return max(over, 0), over <= 0
+}
+
 // forget drops the buckets that are full again.
 func (s *shard) forget(now time.Time) {
 	s.swept = now

@@ -64,7 +64,7 @@ func (a *assertor) assert(now time.Time) (usher.Secret, error) {
 		return "", fmt.Errorf("make an assertion: %w", err)
 	}
 	text, err := jwt.Signed(a.signer).Claims(claims{
-		Issuer: a.clientID, Subject: a.clientID, Audience: a.audience, Scope: usher.AllScopes.String(),
+		Issuer: a.clientID, Subject: a.clientID, Audience: a.audience, Scope: usher.DefaultScopes.String(),
 		IssuedAt: now.Unix(), Expires: now.Add(assertionLifetime).Unix(), ID: id,
 	}).Serialize()
 	if err != nil {

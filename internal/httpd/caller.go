@@ -1,0 +1,165 @@
+package httpd
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"usher"
+	"usher/internal/identity"
+	"usher/internal/limit"
+)
+
+// actAs is the header by which a back end acts for a subject: its value is the
+// subject's key, user:ISSUER#SUBJECT.
+const actAs = "Usher-Act-As"
+
+// identify finds out who calls a route, and whether it may.
+func (h *route) identify(r *http.Request) (usher.Identity, error) {
+	id, vouched := r.Context().Value(vouchedKey{}).(usher.Identity)
+	if !vouched {
+		var err error
+		if id, err = h.authenticate(r); err != nil {
+			return usher.Identity{}, err
+		}
+	}
+	if err := h.admit(id); err != nil {
+		return usher.Identity{}, err
+	}
+	return actingFor(id, r.Header.Values(actAs))
+}
+
+// authenticate asks who presents what the request carries. Whoever fails too
+// often from one address is not listened to for a while.
+func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
+	proof := ProofOf(r)
+	switch h.dialect.Access {
+	case BySession:
+		if proof.Empty() {
+			if err := identity.SameSite(r, h.dialect.CORS.Origins); err != nil {
+				return usher.Identity{}, err
+			}
+			proof.Session = r.Header
+		}
+	case ToPublic:
+		if proof.Empty() {
+			if err := h.limitOpen(r); err != nil {
+				return usher.Identity{}, err
+			}
+			return usher.Identity{App: usher.DefaultApp, Kind: usher.PublicIdentity, Subject: "anyone", Name: "Anyone", Proof: "public dialect " + h.dialect.Name}, nil
+		}
+	}
+	address := h.addressKey(r)
+	if wait, ok := h.failed.Peek(address); !ok {
+		return usher.Identity{}, limit.Exceeded(wait)
+	}
+	id, err := h.Identity.Authenticate(r.Context(), proof)
+	if err != nil && usher.AsError(err).Kind == usher.Unauthenticated {
+		h.Metrics.unknown(h.dialect.Name, usher.AsError(err).Code)
+		if _, ok := h.failed.Allow(address); !ok {
+			// One line for a burst: the next failures are not listened to.
+			h.Logger.Warn("an address fails to authenticate too often and is not listened to for a while", "address", address)
+		}
+	}
+	return id, err
+}
+
+// limitOpen limits the calls that anyone may make, which do something.
+func (h *route) limitOpen(r *http.Request) error {
+	if r.Method == http.MethodGet || r.Method == http.MethodOptions || r.Method == http.MethodHead {
+		return nil
+	}
+	if wait, ok := h.open.Allow(h.addressKey(r)); !ok {
+		return limit.Exceeded(wait)
+	}
+	return nil
+}
+
+// admit holds an identity against what the route says of its callers.
+func (h *route) admit(id usher.Identity) error {
+	switch {
+	case h.Caller == Operators && !id.Operator:
+		return usher.Errorf(usher.Forbidden, "operators_only", "Only operators may call this.")
+	case h.Caller == Clients && id.Kind != usher.ClientIdentity:
+		return identity.ErrUnknown
+	case id.Kind == usher.ClientIdentity && h.Scope != "" && !id.Scopes.Has(h.Scope):
+		return usher.Errorf(usher.Forbidden, "scope_missing", "This call needs the scope %s, which the credentials do not have.", h.Scope)
+	}
+	return nil
+}
+
+// actingFor returns the subject that a back end acts for, if it names one.
+func actingFor(id usher.Identity, subjects []string) (usher.Identity, error) {
+	if len(subjects) == 0 {
+		return id, nil
+	}
+	issuer, subject, found := strings.Cut(strings.TrimPrefix(subjects[0], "user:"), "#")
+	switch {
+	case id.Kind != usher.ClientIdentity || !id.Scopes.Has(usher.SubjectAct):
+		return id, usher.Errorf(usher.Forbidden, "scope_missing", "Acting for a subject needs a back end with the scope %s.", usher.SubjectAct)
+	case len(subjects) > 1 || !strings.HasPrefix(subjects[0], "user:") || !found || issuer == "" || subject == "" || usher.ValidateName(subjects[0], 512) != nil:
+		return id, usher.Errorf(usher.Invalid, "subject_invalid", "The header %s must be user:ISSUER#SUBJECT, once.", actAs)
+	}
+	return usher.Identity{
+		App: id.App, Kind: usher.UserIdentity, Issuer: issuer, Subject: subject,
+		Actor: id.Key(), IssuedAt: id.IssuedAt, Expires: id.Expires, Proof: id.Proof + " for its subject",
+	}, nil
+}
+
+// ProofOf reads what a request presents. An Authorization header that is not a
+// bearer token is malformed, not absent.
+func ProofOf(r *http.Request) identity.Proof {
+	p := identity.Proof{Local: From(r.Context()).Local}
+	values := r.Header.Values("Authorization")
+	switch len(values) {
+	case 0:
+	case 1:
+		scheme, token, found := strings.Cut(values[0], " ")
+		token = strings.TrimLeft(token, " ")
+		if !found || !strings.EqualFold(scheme, "Bearer") || token == "" || strings.ContainsAny(token, " ,\t") {
+			p.Malformed = true
+			break
+		}
+		p.Bearer = usher.Secret(token)
+	default:
+		p.Malformed = true
+	}
+	return p
+}
+
+// addressKey is the key by which a request's address is limited.
+func (s *server) addressKey(r *http.Request) string {
+	if From(r.Context()).Local {
+		return "local"
+	}
+	return limit.AddressKey(Address(r, s.Proxies))
+}
+
+// Address returns where a request came from: the peer, or what trusted proxies
+// say of the one before them. It goes through X-Forwarded-For from its end and
+// stops at the first address that is no trusted proxy, since whatever stands
+// before that may be made up.
+func Address(r *http.Request, proxies []netip.Prefix) netip.Addr {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	peer, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Addr{}
+	}
+	trusted := func(a netip.Addr) bool {
+		return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) })
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && trusted(peer); i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		peer = hop
+	}
+	return peer.Unmap()
+}
