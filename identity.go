@@ -54,7 +54,8 @@ type Identity struct {
 	// Proof says how the identity was proven, for the record: an issuer and a
 	// key id, never a token.
 	Proof string
-	// Room and Role bind a guest to the room and role of its invite.
+	// Room and Role bind a guest to the room and role of its invite, and Role
+	// the public to what a dialect gives it.
 	Room ID
 	Role Role
 	// Operator may see and end everything.

@@ -48,7 +48,10 @@ func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
 			if err := h.limitOpen(r); err != nil {
 				return usher.Identity{}, err
 			}
-			return usher.Identity{App: usher.DefaultApp, Kind: usher.PublicIdentity, Subject: "anyone", Name: "Anyone", Proof: "public dialect " + h.dialect.Name}, nil
+			return usher.Identity{
+				App: usher.DefaultApp, Kind: usher.PublicIdentity, Subject: "anyone", Name: "Anyone",
+				Role: h.dialect.PublicRole, Proof: "public dialect " + h.dialect.Name,
+			}, nil
 		}
 	}
 	address := h.addressKey(r)

@@ -68,6 +68,8 @@ type Dialect struct {
 	// Access is by what the callers of routes for known callers may be known;
 	// empty is [ByIdentity].
 	Access Access
+	// PublicRole is the role of those who are served without being known.
+	PublicRole usher.Role
 	// MaxBody is the most that a request's body may have, in bytes; 0 is 64 KiB.
 	MaxBody int64
 }

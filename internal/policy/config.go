@@ -17,7 +17,6 @@ type Config struct {
 	Excess      Excess              `yaml:"excess" doc:"What becomes of a request for more than is allowed: clamp gives what is allowed and says so, refuse gives nothing."`
 	Admission   usher.Admission     `yaml:"admission" doc:"Who may enter a room that does not say: open (every known user), members, or invite."`
 	OpenRole    usher.Role          `yaml:"openRole" doc:"The role of users in an open room who are not members of it."`
-	PublicRole  usher.Role          `yaml:"publicRole" doc:"The role of callers of a dialect that is open to the public."`
 	Roles       map[string][]string `yaml:"roles" doc:"Further roles, each a list of permissions: join, subscribe, publish_audio, publish_video, publish_screen, publish_data, moderate."`
 }
 
@@ -34,7 +33,7 @@ const (
 func DefaultConfig() Config {
 	return Config{
 		Lifetime: 6 * time.Hour, MaxLifetime: 24 * time.Hour, Excess: Clamp,
-		Admission: usher.AdmitMembers, OpenRole: usher.Speaker, PublicRole: usher.Viewer,
+		Admission: usher.AdmitMembers, OpenRole: usher.Speaker,
 	}
 }
 
@@ -70,10 +69,8 @@ func (c Config) Validate() []usher.FieldProblem {
 		}
 		roles[usher.Role(name)] = permissions
 	}
-	for field, role := range map[string]usher.Role{"openRole": c.OpenRole, "publicRole": c.PublicRole} {
-		if _, known := roles[role]; !known {
-			add(field, "is not a role")
-		}
+	if _, known := roles[c.OpenRole]; !known {
+		add("openRole", "is not a role")
 	}
 	slices.SortFunc(problems, func(a, b usher.FieldProblem) int { return cmp.Compare(a.Field, b.Field) })
 	return problems

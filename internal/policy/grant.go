@@ -13,6 +13,9 @@ func (p *Policy) grant(d *usher.Decision, req Request, s standing, now time.Time
 	if err := p.grantRole(d, req, s); err != nil {
 		return err
 	}
+	if req.Action == EnterMeeting {
+		return nil // a place in a VPaaS meeting lasts as long as the meeting
+	}
 	return p.grantTime(d, req, now)
 }
 

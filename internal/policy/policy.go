@@ -148,7 +148,7 @@ func (p *Policy) withoutRoom(req Request) (standing, *usher.Error) {
 		return standing{"known caller", usher.Speaker, usher.Speaker}, nil
 	case usher.PublicIdentity:
 		if req.Action == OpenMeeting || req.Action == EnterMeeting {
-			return standing{"public dialect", p.config.PublicRole, p.config.PublicRole}, nil
+			return standing{"public dialect", req.Identity.Role, req.Identity.Role}, nil
 		}
 	}
 	return standing{rule: "no rule"}, errKind
