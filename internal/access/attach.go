@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,12 +66,19 @@ const farewell = 10 * time.Second
 func (a *Access) Attach(ctx context.Context, key usher.ParticipantKey, token usher.Secret, conn Connection) (*Attachment, error) {
 	at := &Attachment{access: a, id: a.config.IDs.New(), key: key, conn: conn}
 	a.enter(at)
-	if _, err := a.rooms.Attach(ctx, key, token, at.id); err != nil {
+	_, err := a.rooms.Attach(ctx, key, token, at.id)
+	if _, refused := errors.AsType[*usher.Error](err); refused {
 		a.exit(at)
 		return nil, err
 	}
-	at.live.Store(true)
 	a.metrics.attachments.Inc()
+	if err != nil {
+		// It may have been written all the same. The seat must not be held by a
+		// connection that never lived.
+		at.Lose()
+		return nil, err
+	}
+	at.live.Store(true)
 	a.announce(roomKey(key), notice{Kind: participantAttached, Participant: key.ID, Attachment: at.id})
 	return at, nil
 }
