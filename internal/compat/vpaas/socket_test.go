@@ -257,6 +257,37 @@ func TestAuthentication(t *testing.T) {
 	})
 }
 
+func TestAnAttachmentThatMayHaveBeenWrittenHoldsNoSeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.place(w.meeting())
+		token := w.claim(p)
+		c := w.dial(p.meeting)
+		w.rooms.lose.Store(true)
+		c.send(authenticate(p, token))
+		if m := c.answer(); m["type"] != "server_error" {
+			t.Errorf("got %v, want a server_error", m)
+		}
+		w.enter(p, token).lose() // it may try again
+		pass(grace + time.Second)
+		if got := w.status(p); got != "left" {
+			t.Errorf("the participant is %s, want left", got)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.place(w.meeting())
+		token := w.claim(p)
+		c := w.dial(p.meeting)
+		w.rooms.lose.Store(true)
+		c.send(authenticate(p, token))
+		pass(grace + time.Second)
+		if got := w.status(p); got != "left" {
+			t.Errorf("the participant that did not try again is %s, want left", got)
+		}
+	})
+}
+
 func TestMessages(t *testing.T) {
 	w := newWorld(t, steadyRate())
 	p := w.place(w.meeting())
