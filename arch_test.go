@@ -132,7 +132,7 @@ func floorOf(importPath string) (int, bool) {
 
 func excepted(importer, imported string) bool {
 	return slices.ContainsFunc(allowed, func(a struct{ importer, imported string }) bool {
-		return a.importer == importer && a.imported == imported
+		return match(a.importer, importer) && match(a.imported, imported)
 	})
 }
 

@@ -78,11 +78,15 @@ func (id Identity) Key() string {
 	}
 }
 
+// maxGroups bounds the groups of a user that count: a store is asked for all of
+// them at once.
+const maxGroups = 199
+
 // Keys returns every key by which the identity can be a member or operator:
 // its own, and one for each of its groups, "group:<issuer>#<name>".
 func (id Identity) Keys() []string {
 	keys := []string{id.Key()}
-	for _, group := range id.Groups {
+	for _, group := range id.Groups[:min(len(id.Groups), maxGroups)] {
 		keys = append(keys, "group:"+id.Issuer+"#"+group)
 	}
 	return keys

@@ -40,6 +40,7 @@ type Invite struct {
 	By            string
 	RevokedAt     time.Time
 	UpdatedAt     time.Time
+	Version       int64
 }
 
 // CreatedAt is when the invite was made.

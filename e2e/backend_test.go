@@ -173,7 +173,12 @@ func TestOneUsherIsTheTutorialsBackEndInFrontOfAnother(t *testing.T) {
 	})
 
 	t.Run("the service was restarted", func(t *testing.T) {
+		told := make(chan int, 1)
+		go func() { told <- first.untilClosed() }()
 		service.Stop()
+		if code := <-told; code != 1012 {
+			t.Errorf("the participant's socket was closed with %d, want 1012, after which the SDK comes back", code)
+		}
 		service.Restart()
 		browse(t, front, service)
 	})

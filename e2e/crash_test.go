@@ -97,17 +97,25 @@ func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 		recorders := loadAndKill(t, s, n, time.Duration(200+rand.IntN(500))*time.Millisecond)
 		wantSound(t, s)
 		s.Restart()
+		api := s.API()
+		if err := atOnce(len(recorders), func(i int) error { return recorders[i].verify(t.Context(), api) }); err != nil {
+			t.Errorf("after kill %d: %v", n+1, err)
+		}
 		for _, r := range recorders {
-			claimed += r.verify(t, s)
 			for _, room := range r.rooms {
 				rooms[room.id] = true
 			}
 			for _, p := range r.places {
 				places[p.id] = true
+				s.Secret(p.secret.Reveal())
+				s.Secret(p.token.Reveal())
+				if p.acknowledged {
+					claimed++
+				}
 			}
 		}
 		if t.Failed() {
-			t.Fatalf("after kill %d", n+1)
+			t.FailNow()
 		}
 	}
 	// Every key made one thing, so that what is there is what was asked for.
@@ -147,61 +155,52 @@ func loadAndKill(t *testing.T, s *Server, round int, after time.Duration) []*rec
 }
 
 // verify holds what the server has, after a restart, against what it had
-// acknowledged. It sends every create again, so that none is left undone, and
-// returns the number of claims that were acknowledged.
-func (r *recorder) verify(t *testing.T, s *Server) (claims int) {
-	t.Helper()
-	api, ctx := s.API(), t.Context()
+// acknowledged. It sends every create again, so that none is left undone.
+func (r *recorder) verify(ctx context.Context, api *client.API) error {
+	var errs []error
 	for _, room := range r.rooms {
 		again, err := api.CreateRoom(ctx, client.CreateRoomRequest{}, client.IdempotencyKey(room.key))
-		switch {
-		case err != nil:
-			t.Fatalf("create again %s: %v", room.key, err)
-		case room.id != "" && again.ID != room.id:
-			t.Errorf("%s made room %s, and made %s when it was sent again", room.key, room.id, again.ID)
+		if err != nil {
+			return fmt.Errorf("create again %s: %w", room.key, err)
+		}
+		if room.id != "" && again.ID != room.id {
+			errs = append(errs, fmt.Errorf("%s made room %s, and made %s when it was sent again", room.key, room.id, again.ID))
 		}
 		room.id = again.ID
 	}
 	for _, p := range r.places {
 		before := *p
 		if err := p.make(ctx, api); err != nil {
-			t.Fatalf("add again %s: %v", p.key, err)
+			return fmt.Errorf("add again %s: %w", p.key, err)
 		}
-		s.Secret(p.secret.Reveal())
 		if before.id != "" && (p.id != before.id || p.secret != before.secret) {
-			t.Errorf("%s made participant %s, and made %s, or another secret, when it was sent again", p.key, before.id, p.id)
+			errs = append(errs, fmt.Errorf("%s made participant %s, and made %s, or another secret, when it was sent again", p.key, before.id, p.id))
 		}
-		claims += p.verifyClaim(t, s, api)
+		errs = append(errs, p.verifyClaim(ctx, api))
 	}
-	return claims
+	return errors.Join(errs...)
 }
 
-func (p *recordedPlace) verifyClaim(t *testing.T, s *Server, api *client.API) int {
-	t.Helper()
-	now, err := api.Participant(t.Context(), string(p.room), p.id)
-	if err != nil {
-		t.Fatalf("participant %s: %v", p.id, err)
-	}
+func (p *recordedPlace) verifyClaim(ctx context.Context, api *client.API) error {
+	now, err := api.Participant(ctx, string(p.room), p.id)
 	switch {
+	case err != nil:
+		return fmt.Errorf("participant %s: %w", p.id, err)
 	case p.acknowledged && now.Status != usher.ParticipantJoined:
-		t.Errorf("the claim of %s was acknowledged, and its status is %s", p.id, now.Status)
+		return fmt.Errorf("the claim of %s was acknowledged, and its status is %s", p.id, now.Status)
 	case !p.sent && now.Status != usher.ParticipantReady:
-		t.Errorf("%s was never claimed, and its status is %s", p.id, now.Status)
+		return fmt.Errorf("%s was never claimed, and its status is %s", p.id, now.Status)
+	case !p.sent:
+		return nil
 	}
-	if !p.sent {
-		return 0
-	}
-	_, err = api.Claim(t.Context(), p.room, p.id, p.secret)
-	// What was in flight may have been written down or not, but is one of both.
+	// What was in flight was written down or not; either way the secret opens
+	// one place once.
+	_, err = api.Claim(ctx, p.room, p.id, p.secret)
 	free := now.Status == usher.ParticipantReady
-	if got := refusedWith(err); free != (err == nil) || !free && got != "participant_not_found" {
-		t.Errorf("a claim of %s, which is %s: got error %v", p.id, now.Status, err)
+	if free && err != nil || !free && refusedWith(err) != "participant_not_found" {
+		return fmt.Errorf("another claim of %s, which is %s: got error %v", p.id, now.Status, err)
 	}
-	if !p.acknowledged {
-		return 0
-	}
-	s.Secret(p.token.Reveal())
-	return 1
+	return nil
 }
 
 // wantSound checks a copy of the database as the server left it: the check

@@ -298,7 +298,7 @@ func TestNoBodyIsMisread(t *testing.T) {
 		"a token request with everything twice":  {"/oauth/token", []string{asForm}, tokenRequest("a") + "&" + tokenRequest("b"), 400, vpaasShape},
 		"a token request that is no form":        {"/oauth/token", []string{asForm}, "%zz=%", 400, vpaasShape},
 		"an empty token request":                 {"/oauth/token", []string{asForm}, "", 400, vpaasShape},
-		"an empty join":                          {join, []string{asJSON, "Content-Length: 0"}, "", 415, vpaasShape},
+		"an empty join":                          {join, []string{asJSON, "Content-Length: 0"}, "", 400, vpaasShape},
 		"a join without a secret":                {join, []string{asJSON}, fmt.Sprintf(`{"participant_id":%q}`, x.meeting.Participant), 400, vpaasShape},
 		"a join with a list as its secret":       {join, []string{asJSON}, fmt.Sprintf(`{"participant_id":%q,"participant_secret":[%q]}`, x.meeting.Participant, x.meeting.Secret), 400, vpaasShape},
 		"a join with half of its secret":         {join, []string{asJSON}, fmt.Sprintf(`{"participant_id":%q,"participant_secret":%q}`, x.meeting.Participant, x.meeting.Secret[:42]), 404, vpaasShape},

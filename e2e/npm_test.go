@@ -122,7 +122,7 @@ func TestTheNpmClientHoldsAMeeting(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", what, test.got, test.want)
 		}
 	}
-	if code := c.closeCode(t); !finalCode(code) {
+	if code := c.untilClosed(); !finalCode(code) {
 		t.Errorf("the end of the meeting closed the socket with %d, after which the SDK reconnects", code)
 	}
 }

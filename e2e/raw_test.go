@@ -75,32 +75,29 @@ func readAnswer(t testing.TB, from *bufio.Reader, method string) (a answer, open
 	return answer{resp.StatusCode, resp.Header, string(readAll(t, resp))}, !resp.Close
 }
 
-// trickle writes bytes one at a time, until the server hangs up or the limit
-// is over, and returns how long that took. It fails the test if the server
-// did not hang up.
-func trickle(t *testing.T, conn net.Conn, text string, every, limit time.Duration) time.Duration {
-	t.Helper()
-	begun := time.Now()
+// trickle writes bytes one at a time until the server hangs up, and returns an
+// error if it has not when the limit is over.
+func trickle(conn net.Conn, text string, every, limit time.Duration) error {
 	hungUp := make(chan struct{})
 	go func() {
-		_, _ = io.Copy(io.Discard, conn) // ends when the server hangs up
+		_, _ = io.Copy(io.Discard, conn) // ends when either side hangs up
 		close(hungUp)
 	}()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	over := time.After(limit)
 	for i := 0; ; i++ {
 		select {
-		case <-tick.C:
-			if i < len(text) {
-				_, _ = conn.Write([]byte{text[i]})
-			}
 		case <-hungUp:
-			return time.Since(begun)
-		case <-time.After(time.Until(begun.Add(limit))):
+			return nil
+		case <-over:
 			_ = conn.Close()
 			<-hungUp
-			t.Errorf("the server did not hang up within %v", limit)
-			return limit
+			return fmt.Errorf("the server did not hang up within %v", limit)
+		case <-tick.C:
+			if i < len(text) {
+				_, _ = conn.Write([]byte{text[i]}) // that it fails shows soon
+			}
 		}
 	}
 }

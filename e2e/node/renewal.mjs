@@ -15,7 +15,10 @@ const watched = {
 };
 const api = withToken(createJwt, apiAddress)(watched);
 const calls = [];
-const call = async (what, promise) => calls.push({what, tokens: tokens.length, ...(await outcome(promise))});
+const call = async (what, promise) => {
+    const result = await outcome(promise);
+    calls.push({what, tokens: tokens.length, ...result});
+};
 
 await call('first', api.create());
 await call('second', api.create());

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,12 +82,18 @@ func (a *Access) Attach(ctx context.Context, key usher.ParticipantKey, token ush
 	at := &Attachment{access: a, id: a.config.IDs.New(), key: key, conn: conn}
 	a.enter(at)
 	e, err := a.rooms.Attach(ctx, key, token, at.id)
-	if err != nil {
+	if _, refused := errors.AsType[*usher.Error](err); refused {
 		a.exit(at)
 		return nil, err
 	}
-	at.place.Store(&e.Participant)
 	a.metrics.attachments.Inc()
+	if err != nil {
+		// It may have been written all the same. The seat must not be held by a
+		// connection that never lived.
+		at.Lose()
+		return nil, err
+	}
+	at.place.Store(&e.Participant)
 	// A revocation either finds the connection or is found here.
 	if t, ok := a.taken.fromParticipant(e.Participant, a.now()); ok {
 		at.detach(End{Revoked, reasonOf(t)})

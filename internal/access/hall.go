@@ -131,10 +131,9 @@ func (h *hall) act(n notice) {
 	case participantRemoved:
 		h.detach(End{Removed, n.Reason}, func(at *Attachment) bool { return at.key.ID == n.Participant })
 	case participantAttached:
-		rivals := h.some(func(at *Attachment) bool {
-			return at.key.ID == n.Participant && at.id != n.Attachment && at.place.Load() != nil
-		})
-		if len(rivals) > 0 {
+		// The news may be late: the one that it is about may be the older one.
+		rivals := h.some(func(at *Attachment) bool { return at.key.ID == n.Participant && at.place.Load() != nil })
+		if len(rivals) > 1 || len(rivals) == 1 && rivals[0].id != n.Attachment {
 			h.access.background.Go(func() { h.replace(rivals) })
 		}
 	case roomEnded:

@@ -51,7 +51,7 @@ func (a *Access) CreateInvite(ctx context.Context, id usher.Identity, ref string
 	}
 	invite := usher.Invite{
 		App: r.App, Room: r.ID, ID: a.config.IDs.New(), Code: code.Digest(), Role: spec.Role,
-		MaxUses: spec.MaxUses, Expires: spec.Expires.UTC().Truncate(time.Microsecond), By: id.Key(), UpdatedAt: now,
+		MaxUses: spec.MaxUses, Expires: spec.Expires.UTC().Truncate(time.Microsecond), By: id.Key(), UpdatedAt: now, Version: 1,
 	}
 	if err := a.config.Store.Invites().Create(ctx, invite); err != nil {
 		return CreatedInvite{}, wrapf("create invite", err)

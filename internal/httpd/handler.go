@@ -178,6 +178,12 @@ func (h *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := rec.Header()
 	header.Set("X-Request-ID", id)
 	header.Set("X-Content-Type-Options", "nosniff")
+	if len(r.TransferEncoding) > 0 {
+		// net/http has dropped a Content-Length that stood beside the chunks, by
+		// which a proxy may have read where the next request begins: there must
+		// be none (RFC 9112, section 6.3).
+		header.Set("Connection", "close")
+	}
 	h.dialect.CORS.answer(header, r)
 	if h.dialect.Header != nil {
 		h.dialect.Header(header)

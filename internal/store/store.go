@@ -47,6 +47,10 @@ type DB interface {
 	Clients() Clients
 	Keys() Keys
 	Once() Once
+	Members() Members
+	Invites() Invites
+	Takings() Takings
+	Record() Record
 	// Ping fails when the store can't serve.
 	Ping(ctx context.Context) error
 	// Close waits for the writes that were accepted, and closes the store.
@@ -177,34 +181,48 @@ type Once interface {
 	Sweep(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
-// Members keeps who has a standing role in which room.
+// Members keeps who has a standing role in which room. It does not ask whether
+// the room is there.
 type Members interface {
-	// Put adds a member, or replaces what was said of it.
+	// Put adds a member, or replaces all that was said of it.
 	Put(ctx context.Context, m usher.Member) error
-	// Of returns those of the identity's keys that are members of the room.
+	// Of returns those of an identity's keys, at most 200, that are members of
+	// the room, in the order of [Members.List].
 	Of(ctx context.Context, room usher.RoomKey, keys []string) ([]usher.Member, error)
-	// List returns a room's members by their keys, after the given one.
+	// List returns a room's members after the given key, by the bytes of their
+	// keys.
 	List(ctx context.Context, room usher.RoomKey, after string, limit int) ([]usher.Member, error)
 	// Delete returns ErrNotFound if there is no such member.
 	Delete(ctx context.Context, room usher.RoomKey, key string) error
 }
 
-// Invites keeps the codes that let guests in.
+// Invites keeps the codes that let guests in. It does not ask whether the room
+// is there.
 type Invites interface {
-	// Create returns ErrExists if the id or the code is taken.
+	// Create returns ErrExists if the id is taken in its room, or the code
+	// anywhere.
 	Create(ctx context.Context, i usher.Invite) error
-	// ByCode finds an invite by the digest of its code.
+	// ByCode finds an invite by the digest of its code. The zero digest finds
+	// nothing.
 	ByCode(ctx context.Context, code usher.Digest) (usher.Invite, error)
-	// List returns a room's invites by the time they were made.
+	// List returns a room's invites by the time they were made. The id that it
+	// goes on after need not exist any more.
 	List(ctx context.Context, room usher.RoomKey, after usher.ID, limit int) ([]usher.Invite, error)
 	// Update changes one invite: a use is counted and checked in one step.
 	Update(ctx context.Context, room usher.RoomKey, id usher.ID, change func(usher.Invite) (usher.Invite, error)) (usher.Invite, error)
 }
 
 // Takings keeps, in one sequence, everything that was taken away.
+//
+// The sequence begins at 1 and has no gaps, and whoever has read it up to a
+// number never finds one before it later. A store with one writer has that for
+// nothing. Any other must take the number in the write itself, by a row that is
+// locked until the commit or by a condition that nobody took it meanwhile: a
+// database's own sequence gives out numbers that commit in another order.
 type Takings interface {
-	// Append writes the entry down and gives it the next number. Whoever has
-	// read the sequence up to a number never finds one before it later.
+	// Append writes the entry down, gives it the next number whatever Seq it
+	// had, and returns it as it will be read. It returns ErrExists if there is
+	// an entry of that id: whoever was left in doubt may append again.
 	Append(ctx context.Context, t usher.Taking) (usher.Taking, error)
 	// After returns what follows a number, in order.
 	After(ctx context.Context, seq int64, limit int) ([]usher.Taking, error)
@@ -218,17 +236,26 @@ type Batch struct {
 	// First and Last are the times of the oldest and the newest event.
 	First, Last time.Time
 	Count       int
-	Body        []byte
+	// Body is never empty. What is in it is not the store's concern.
+	Body []byte
 }
 
-// Record keeps what happened.
+// Record keeps what happened, in a sequence that is read as that of [Takings]:
+// whoever follows it by number misses nothing. No number is given twice, also
+// not after all batches were deleted.
 type Record interface {
+	// Append writes the batch down, gives it the next number whatever Seq it
+	// had, and returns it as it will be read.
 	Append(ctx context.Context, b Batch) (Batch, error)
 	// After returns the batches that follow a number, in order.
 	After(ctx context.Context, seq int64, limit int) ([]Batch, error)
-	// At returns the batches that may hold an event of that time.
+	// At returns the batches that may hold an event of that time, from First to
+	// Last inclusive, by their Last.
 	At(ctx context.Context, t time.Time, limit int) ([]Batch, error)
-	// Trim deletes the oldest batches: those that ended before the given time,
-	// and those beyond the newest keep bytes. It returns how many went.
+	// Trim deletes the batches that ended before the given time, and then the
+	// oldest until the bodies of the rest have at most keep bytes together; 0 or
+	// less is no such limit. It returns how many went. It works in steps, so
+	// that it holds nobody up: the steps before an error stand, and the number
+	// says so.
 	Trim(ctx context.Context, before time.Time, keep int64) (int, error)
 }

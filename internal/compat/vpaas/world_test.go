@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,7 @@ import (
 	"usher/internal/identity"
 	"usher/internal/keys"
 	"usher/internal/room"
+	"usher/internal/store"
 	"usher/internal/store/sqlstore"
 )
 
@@ -49,6 +51,7 @@ const (
 type world struct {
 	t        testing.TB
 	db       *sqlstore.DB
+	rooms    *unsureRooms
 	ids      *usher.IDSource
 	handler  http.Handler
 	service  *vpaas.Service
@@ -69,6 +72,7 @@ func newWorld(t testing.TB, change ...func(*vpaas.Config)) *world {
 	if w.db, err = sqlstore.Open(t.Context(), sqlstore.Config{Path: filepath.Join(t.TempDir(), "usher.db")}); err != nil {
 		t.Fatal(err)
 	}
+	w.rooms = &unsureRooms{Rooms: w.db.Rooms()}
 	sealer, err := keys.NewSealer(bytes.Repeat([]byte{7}, 32))
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +85,7 @@ func newWorld(t testing.TB, change ...func(*vpaas.Config)) *world {
 	rooms.Lease, rooms.Grace = lease, grace
 	registry := prometheus.NewRegistry()
 	door := access.New(access.Config{
-		Store: w.db, Bus: &bus.Local{}, Rooms: rooms, Logger: logger, IDs: w.ids, Now: time.Now,
+		Store: unsureDB{w.db, w.rooms}, Bus: &bus.Local{}, Rooms: rooms, Logger: logger, IDs: w.ids, Now: time.Now,
 		Derive: sealer.Derive, Metrics: registry,
 	})
 	config := vpaas.Config{
@@ -106,6 +110,27 @@ func newWorld(t testing.TB, change ...func(*vpaas.Config)) *world {
 	w.bearer = w.token(w.client, w.key)
 	return w
 }
+
+// unsureRooms can lose the answer to a write.
+type unsureRooms struct {
+	store.Rooms
+	lose atomic.Bool // the next
+}
+
+func (r *unsureRooms) Change(ctx context.Context, key usher.ParticipantKey, change func(store.Entry) (store.Entry, error)) (store.Entry, error) {
+	e, err := r.Rooms.Change(ctx, key, change)
+	if err == nil && r.lose.Swap(false) {
+		return store.Entry{}, context.DeadlineExceeded
+	}
+	return e, err
+}
+
+type unsureDB struct {
+	store.DB
+	rooms store.Rooms
+}
+
+func (db unsureDB) Rooms() store.Rooms { return db.rooms }
 
 // serve runs the server until the test is over.
 func (w *world) serve(door *access.Access) {

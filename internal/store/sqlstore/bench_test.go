@@ -1,10 +1,12 @@
 package sqlstore_test
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"usher"
 	"usher/internal/store"
@@ -84,4 +86,26 @@ func BenchmarkParticipant(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkRecordAppend appends batches of events, as each node does from one
+// goroutine.
+func BenchmarkRecordAppend(b *testing.B) {
+	for _, size := range []int{1 << 10, 64 << 10} {
+		for _, mode := range []sqlstore.Synchronous{sqlstore.Full, sqlstore.Off} {
+			b.Run(fmt.Sprintf("bytes=%d/sync=%s", size, mode), func(b *testing.B) {
+				db := open(b, func(cfg *sqlstore.Config) { cfg.Synchronous = mode })
+				batch := store.Batch{Count: size / 256, Body: bytes.Repeat([]byte("an event"), size/8)}
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					batch.First = batch.Last
+					batch.Last = batch.Last.Add(100 * time.Millisecond)
+					if _, err := db.Record().Append(b.Context(), batch); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
 }

@@ -32,33 +32,54 @@ func (db *DB) Write(ctx context.Context, statements ...string) error {
 // Nothing else may write at the time.
 func (db *DB) SetWriter(statement string) error { return db.writer.tx.exec(statement) }
 
-// Plans returns how SQLite answers each query that was asked so far.
+// Plans returns how SQLite answers each query that was asked so far, and finds
+// what each write changes.
 func (db *DB) Plans(ctx context.Context) (map[string]string, error) {
+	var texts []string
+	db.reader.stmts.Range(func(text, _ any) bool {
+		texts = append(texts, text.(string))
+		return true
+	})
+	err := db.writer.do(ctx, func(t *tx) error {
+		for text := range t.stmts {
+			switch verb, _, _ := strings.Cut(text, " "); verb {
+			case "SELECT", "UPDATE", "DELETE":
+				texts = append(texts, text)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	plans := make(map[string]string)
+	for _, text := range texts {
+		if plans[text], err = db.plan(ctx, text); err != nil {
+			return nil, err
+		}
+	}
+	return plans, nil
+}
+
+// plan asks SQLite how it would run a statement.
+func (db *DB) plan(ctx context.Context, text string) (string, error) {
 	type step struct {
 		id, parent, unused int
 		detail             string
 	}
-	plans := make(map[string]string)
-	var failure error
-	db.reader.stmts.Range(func(text, _ any) bool {
-		none := make([]any, strings.Count(text.(string), "$")) // a plan does not ask for values
-		rows, err := db.reader.db.QueryContext(ctx, "EXPLAIN QUERY PLAN "+text.(string), none...)
-		if err != nil {
-			failure = err
-			return false
+	none := make([]any, strings.Count(text, "$")) // a plan does not ask for values
+	rows, err := db.reader.db.QueryContext(ctx, "EXPLAIN QUERY PLAN "+text, none...)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = rows.Close() }()
+	var details []string
+	for rows.Next() {
+		var s step
+		if err := rows.Scan(&s.id, &s.parent, &s.unused, &s.detail); err != nil {
+			return "", err
 		}
-		defer func() { _ = rows.Close() }()
-		var details []string
-		for rows.Next() {
-			var s step
-			if failure = rows.Scan(&s.id, &s.parent, &s.unused, &s.detail); failure != nil {
-				return false
-			}
-			details = append(details, s.detail)
-		}
-		plans[text.(string)] = strings.Join(details, "; ")
-		failure = rows.Err()
-		return failure == nil
-	})
-	return plans, failure
+		details = append(details, s.detail)
+	}
+	return strings.Join(details, "; "), rows.Err()
 }

@@ -46,11 +46,24 @@ func (m mapping[T]) query(rest string) string {
 }
 
 func (m mapping[T]) insert(t *tx, record *T) error {
+	return t.exec(m.insertion(), m.values(record)...)
+}
+
+func (m mapping[T]) insertion() string {
 	places := make([]string, len(m.columns))
 	for i := range places {
 		places[i] = fmt.Sprintf("$%d", i+1)
 	}
-	text := "INSERT INTO " + m.table + " (" + strings.Join(m.columns, ", ") + ") VALUES (" + strings.Join(places, ", ") + ")"
+	return "INSERT INTO " + m.table + " (" + strings.Join(m.columns, ", ") + ") VALUES (" + strings.Join(places, ", ") + ")"
+}
+
+// put inserts a record, or replaces the one that has its key.
+func (m mapping[T]) put(t *tx, record *T) error {
+	var set []string
+	for _, c := range m.columns[m.keys:] {
+		set = append(set, c+" = excluded."+c)
+	}
+	text := m.insertion() + " ON CONFLICT (" + strings.Join(m.columns[:m.keys], ", ") + ") DO UPDATE SET " + strings.Join(set, ", ")
 	return t.exec(text, m.values(record)...)
 }
 

@@ -179,6 +179,18 @@ func (db *DB) Keys() store.Keys { return keys{db} }
 // Once returns the marks.
 func (db *DB) Once() store.Once { return once{db} }
 
+// Members returns who has a standing role in which room.
+func (db *DB) Members() store.Members { return members{db} }
+
+// Invites returns the codes that let guests in.
+func (db *DB) Invites() store.Invites { return invites{db} }
+
+// Takings returns the sequence of what was taken away.
+func (db *DB) Takings() store.Takings { return takings{db} }
+
+// Record returns what happened.
+func (db *DB) Record() store.Record { return record{db} }
+
 // Ping fails when the database can't be read, or when the writer can't begin
 // and end a transaction or is not free before ctx ends. It writes nothing.
 func (db *DB) Ping(ctx context.Context) error {

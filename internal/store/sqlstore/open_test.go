@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"usher"
 	"usher/internal/store"
@@ -43,7 +44,9 @@ func TestReopenedDatabaseHasWhatWasAccepted(t *testing.T) {
 			t.Errorf("while closing: got error %v, want %v", err, store.ErrClosed)
 		}
 		close(h.release)
-		if err := errors.Join(append(errs, <-closed, h.err)...); err != nil {
+		err := <-closed
+		synctest.Wait() // all are answered
+		if err := errors.Join(append(errs, err, h.err)...); err != nil {
 			t.Error(err)
 		}
 	})
@@ -149,22 +152,42 @@ func TestEveryQueryIsAnsweredFromAnIndex(t *testing.T) {
 	_, err4 := db.Rooms().DueParticipants(ctx, r.CreatedAt(), 5)
 	_, err5 := db.Rooms().Stranded(ctx, []usher.ID{"a", "b"}, 5)
 	_, err6 := db.Clients().Get(ctx, r.ID)
-	for _, err := range []error{err1, err2, err3, err4, err5, err6} {
+	_, err7 := db.Members().Of(ctx, r.Key(), []string{"a", "b", "c"})
+	_, err8 := db.Members().List(ctx, r.Key(), "a", 5)
+	_, err9 := db.Invites().ByCode(ctx, usher.Digest{})
+	_, err10 := db.Invites().List(ctx, r.Key(), r.ID, 5)
+	for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10} {
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
 	}
+	sequences(t, db)
 	plans, err := db.Plans(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(plans) < 12 {
+	if len(plans) < 26 {
 		t.Fatalf("got %d plans, want one for each query", len(plans))
 	}
 	for text, plan := range plans {
 		if strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") || !strings.Contains(plan, "SEARCH") {
 			t.Errorf("%s\nis answered by: %s", text, plan)
 		}
+	}
+}
+
+// sequences uses the takings and the record in every way, trimming included.
+func sequences(t *testing.T, db *sqlstore.DB) {
+	t.Helper()
+	ctx, now := t.Context(), time.Now()
+	_, err1 := db.Takings().Append(ctx, usher.Taking{ID: ids.New()})
+	_, err2 := db.Takings().After(ctx, 5, 5)
+	_, err3 := db.Record().Append(ctx, store.Batch{First: now, Last: now, Body: []byte("two")})
+	_, err4 := db.Record().After(ctx, 5, 5)
+	_, err5 := db.Record().At(ctx, now, 5)
+	_, err6 := db.Record().Trim(ctx, now.Add(-time.Hour), 1)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
+		t.Fatal(err)
 	}
 }
 

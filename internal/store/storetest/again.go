@@ -26,6 +26,7 @@ type againDB struct{ store.DB }
 func (db againDB) Rooms() store.Rooms     { return againRooms{db.DB.Rooms()} }
 func (db againDB) Clients() store.Clients { return againClients{db.DB.Clients()} }
 func (db againDB) Keys() store.Keys       { return againKeys{db.DB.Keys()} }
+func (db againDB) Invites() store.Invites { return againInvites{db.DB.Invites()} }
 
 type againRooms struct{ store.Rooms }
 
@@ -54,4 +55,10 @@ func (s againKeys) Change(ctx context.Context, change func([]store.Key) ([]store
 		_, _ = change(append([]store.Key(nil), old...)) // a slice can be changed in place
 		return change(old)
 	})
+}
+
+type againInvites struct{ store.Invites }
+
+func (s againInvites) Update(ctx context.Context, room usher.RoomKey, id usher.ID, change func(usher.Invite) (usher.Invite, error)) (usher.Invite, error) {
+	return s.Invites.Update(ctx, room, id, again(change))
 }

@@ -54,6 +54,46 @@ func (s *suite) joined(r usher.Room) int {
 	return len(ps)
 }
 
+// followed appends n entries to a sequence at once while another reads on from
+// the last number that it saw. It returns the numbers that the follower saw,
+// which must be all of them and in order.
+func (s *suite) followed(n int, appendOne func(i int) error, after func(seq int64) ([]int64, error)) []int64 {
+	s.Helper()
+	appended := make(chan struct{})
+	var seen []int64
+	var follower sync.WaitGroup
+	follower.Go(func() {
+		for last, done := int64(0), false; ; {
+			select {
+			case <-appended:
+				done = true // what is read from now on is the rest
+			default:
+			}
+			seqs, err := after(last)
+			if err != nil {
+				s.Errorf("follow after %d: %v", last, err)
+				return
+			}
+			if len(seqs) == 0 && done {
+				return
+			}
+			for _, seq := range seqs {
+				if seq <= last {
+					s.Errorf("number %d follows %d", seq, last)
+					return
+				}
+				last = seq
+			}
+			seen = append(seen, seqs...)
+		}
+	})
+	s.together(n, appendOne)
+	close(appended)
+	follower.Wait()
+	s.wantEqual("how many the follower saw", len(seen), n)
+	return seen
+}
+
 var concurrencyTests = []test{
 	{"of 500 claims of one secret exactly one wins", func(s *suite) {
 		r := s.room(func(r *usher.Room) { r.Seats = 10 })
@@ -173,6 +213,53 @@ var concurrencyTests = []test{
 			return err
 		}, store.ErrExists)
 		s.wantEqual("marks put", won, 1)
+	}},
+	{"of 200 redemptions of an invite for 50 exactly 50 win", func(s *suite) {
+		i := s.invite(func(i *usher.Invite) { i.Uses, i.MaxUses = 0, 50 })
+		won := s.together(200, func(int) error {
+			_, err := s.db.Invites().Update(s.ctx, roomOf(i), i.ID, redeem)
+			return err
+		}, errRefused)
+		s.wantEqual("winners", won, 50)
+		got, err := s.db.Invites().ByCode(s.ctx, i.Code)
+		s.must(err)
+		s.wantEqual("uses", got.Uses, 50)
+		s.wantEqual("version", got.Version, int64(51))
+	}},
+	{"who follows the takings misses none and sees no gap", func(s *suite) {
+		entries := make([]usher.Taking, 300)
+		for i := range entries {
+			entries[i] = usher.Taking{ID: s.id(), App: usher.DefaultApp, Kind: usher.Revocation, Target: usher.Target{Identity: "user:a"}}
+		}
+		seen := s.followed(len(entries), func(i int) error {
+			_, err := s.db.Takings().Append(s.ctx, entries[i])
+			return err
+		}, func(seq int64) ([]int64, error) {
+			ts, err := s.db.Takings().After(s.ctx, seq, 7)
+			var seqs []int64
+			for _, t := range ts {
+				seqs = append(seqs, t.Seq)
+			}
+			return seqs, err
+		})
+		for i, seq := range seen {
+			if seq != int64(i+1) {
+				s.Fatalf("entry %d has the number %d", i+1, seq)
+			}
+		}
+	}},
+	{"who follows the record misses no batch", func(s *suite) {
+		s.followed(300, func(i int) error {
+			_, err := s.db.Record().Append(s.ctx, store.Batch{First: start, Last: start, Count: 1, Body: []byte{byte(i)}})
+			return err
+		}, func(seq int64) ([]int64, error) {
+			bs, err := s.db.Record().After(s.ctx, seq, 7)
+			var seqs []int64
+			for _, b := range bs {
+				seqs = append(seqs, b.Seq)
+			}
+			return seqs, err
+		})
 	}},
 	{"an answered write is read by whoever asks next", func(s *suite) {
 		r := s.room()

@@ -43,6 +43,10 @@ func Run(t *testing.T, open func(*testing.T) store.DB) {
 		{"Clients", clientTests},
 		{"Keys", keyTests},
 		{"Once", onceTests},
+		{"Members", memberTests},
+		{"Invites", inviteTests},
+		{"Takings", takingTests},
+		{"Record", recordTests},
 		{"Closing", closeTests},
 	} {
 		t.Run(group.name, func(t *testing.T) { runTests(t, open, group.tests) })

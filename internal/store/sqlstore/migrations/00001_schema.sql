@@ -96,3 +96,71 @@ CREATE TABLE marks (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX marks_expires ON marks (expires);
+
+CREATE TABLE members (
+    app        TEXT    NOT NULL,
+    room       TEXT    NOT NULL,
+    identity   TEXT    NOT NULL,
+    role       TEXT    NOT NULL,
+    name       TEXT    NOT NULL,
+    added_by   TEXT    NOT NULL,
+    updated_at INTEGER,
+    PRIMARY KEY (app, room, identity)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE invites (
+    app        TEXT    NOT NULL,
+    room       TEXT    NOT NULL,
+    id         TEXT    NOT NULL,
+    made       INTEGER NOT NULL,
+    code       BLOB,
+    role       TEXT    NOT NULL,
+    uses       INTEGER NOT NULL,
+    max_uses   INTEGER NOT NULL,
+    expires_at INTEGER,
+    made_by    TEXT    NOT NULL,
+    revoked_at INTEGER,
+    updated_at INTEGER,
+    version    INTEGER NOT NULL,
+    PRIMARY KEY (app, room, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX invites_code ON invites (code);
+CREATE INDEX invites_made ON invites (app, room, made, id);
+
+CREATE TABLE takings (
+    seq           INTEGER NOT NULL PRIMARY KEY,
+    id            TEXT    NOT NULL UNIQUE,
+    app           TEXT    NOT NULL,
+    kind          TEXT    NOT NULL,
+    grant_id      TEXT    NOT NULL,
+    identity      TEXT    NOT NULL,
+    client        TEXT    NOT NULL,
+    room          TEXT    NOT NULL,
+    issued_before INTEGER,
+    forever       INTEGER NOT NULL,
+    ends_at       INTEGER,
+    taken_by      TEXT    NOT NULL,
+    reason        TEXT    NOT NULL
+) STRICT;
+
+CREATE TABLE batches (
+    seq      INTEGER NOT NULL PRIMARY KEY,
+    first_at INTEGER NOT NULL,
+    last_at  INTEGER NOT NULL,
+    events   INTEGER NOT NULL,
+    body     BLOB    NOT NULL
+) STRICT;
+
+CREATE INDEX batches_last_at ON batches (last_at, first_at);
+
+-- One row: the last number that a batch was given, the bytes in the bodies that
+-- are still there, and the longest time that a batch ever spanned.
+CREATE TABLE batch_totals (
+    id    INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    seq   INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    span  INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO batch_totals (id, seq, bytes, span) VALUES (1, 0, 0, 0);
