@@ -5,6 +5,7 @@ package identity
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"usher"
 )
@@ -19,9 +20,14 @@ type Proof struct {
 	// Local says that the call came over the control socket in the data
 	// folder, which only its owner can open.
 	Local bool
+	// Session holds the headers by which the app's own session may be known. It is
+	// set only for dialects that allow it, and only for calls that pass [SameSite],
+	// since a browser sends cookies along whoever made it call.
+	Session http.Header
 }
 
-// Empty reports whether nothing was presented at all.
+// Empty reports whether nothing was presented at all. Session does not count:
+// browsers send cookies that mean nothing to us.
 func (p Proof) Empty() bool { return p.Bearer == "" && !p.Malformed && !p.Local }
 
 // ErrNotMine is what an [Authenticator] answers to a proof that is none of its
@@ -76,7 +82,7 @@ func (Local) Authenticate(_ context.Context, p Proof) (usher.Identity, error) {
 }
 
 // Dev, last in the chain of development mode, takes whoever presents nothing
-// for the developer, who may do everything.
+// for the developer, who may do everything on this machine.
 type Dev struct{}
 
 // Authenticate implements [Authenticator].
@@ -85,7 +91,7 @@ func (Dev) Authenticate(_ context.Context, p Proof) (usher.Identity, error) {
 		return usher.Identity{}, ErrNotMine
 	}
 	return usher.Identity{
-		App: usher.DefaultApp, Kind: usher.UserIdentity, Issuer: "dev", Subject: "developer",
+		App: usher.DefaultApp, Kind: usher.LocalIdentity, Subject: "developer",
 		Name: "Developer", Operator: true, Scopes: usher.AllScopes,
 	}, nil
 }
