@@ -177,16 +177,13 @@ func (a *Access) redeem(ctx context.Context, invite usher.Invite, r usher.Room, 
 	}
 	guest := usher.Identity{
 		App: r.App, Kind: usher.GuestIdentity, Subject: string(a.config.IDs.New()), Name: name,
-		Room: r.ID, Role: invite.Role, IssuedAt: now, Expires: invite.Expires, Proof: "invite " + string(invite.ID),
+		Room: r.ID, Role: invite.Role,
 	}
-	if latest := now.Add(a.config.Policy.MaxLifetime); guest.Expires.After(latest) {
-		guest.Expires = latest
-	}
-	token, err := a.config.Guests.Issue(guest)
+	token, guest, err := a.config.Guests.Issue(guest, invite.ID, invite.Expires)
 	if err != nil {
 		return Redeemed{}, wrapf("redeem", err)
 	}
-	a.tell(ctx, usher.Event{Type: usher.Redeemed, App: r.App, Who: guest.Key(), Name: name, Room: r.ID, Reason: guest.Proof})
+	a.tell(ctx, usher.Event{Type: usher.Redeemed, App: r.App, Who: guest.Key(), Name: name, Room: r.ID, Reason: "invite " + string(invite.ID)})
 	return Redeemed{guest, token}, nil
 }
 

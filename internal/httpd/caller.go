@@ -38,7 +38,7 @@ func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
 	switch h.dialect.Access {
 	case BySession:
 		if proof.Empty() {
-			if err := identity.SameSite(r, h.dialect.CORS.Origins); err != nil {
+			if err := identity.SameSite(r.Method, r.Header, h.dialect.CORS.Origins); err != nil {
 				return usher.Identity{}, err
 			}
 			proof.Session = r.Header
