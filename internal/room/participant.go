@@ -176,10 +176,12 @@ func (s *Service) RenewSecret(ctx context.Context, key usher.ParticipantKey) (In
 	return Invited{Entry: e, Secret: secret}, nil
 }
 
-// change applies a step to a participant and its room.
+// change applies a step to a participant and its room. If it was time for the
+// room to end, the step has ended it too.
 func (s *Service) change(ctx context.Context, key usher.ParticipantKey, step func(moment, store.Entry) (store.Entry, error)) (store.Entry, error) {
 	m := s.moment()
-	return s.Store.Change(ctx, key, func(before store.Entry) (store.Entry, error) {
+	ended := false
+	e, err := s.Store.Change(ctx, key, func(before store.Entry) (store.Entry, error) {
 		after, err := step(m, before)
 		if err != nil {
 			return before, err
@@ -187,8 +189,13 @@ func (s *Service) change(ctx context.Context, key usher.ParticipantKey, step fun
 		if after == before {
 			return before, store.ErrUnchanged
 		}
+		ended = before.Room.Status != usher.RoomEnded && after.Room.Status == usher.RoomEnded
 		return m.touch(before, after), nil
 	})
+	if err == nil && ended {
+		s.Ended(e.Room)
+	}
+	return e, err
 }
 
 var errNoParticipant = usher.Errorf(usher.NotFound, "participant_not_found", "There is no such participant in the room.")

@@ -32,7 +32,8 @@ type Deps struct {
 	// Changed is told, after the fact, of what the sweeper did, so that live
 	// connections can be told. It must not block.
 	Changed func(store.Entry)
-	// Ended is told, after the fact, of the rooms that the sweeper ended.
+	// Ended is told, after the fact, of the rooms that ended because it was
+	// time. It must not block.
 	Ended func(usher.Room)
 }
 

@@ -198,13 +198,13 @@ func (m moment) attach(e store.Entry, token usher.Secret, attachment, node usher
 	return e, nil
 }
 
-// lose keeps the seat of a broken connection for a while. It changes nothing
-// if the participant has another connection by now.
+// lose keeps the seat of a broken connection for a while. It does no more than
+// settle if the participant has another connection by now, or no seat.
 func (m moment) lose(e store.Entry, attachment usher.ID) (store.Entry, error) {
 	e = m.settle(e)
 	p := &e.Participant
 	if p.Hold != usher.SocketHold || p.Attachment != attachment {
-		return e, store.ErrUnchanged
+		return e, nil
 	}
 	p.Hold, p.LostAt, p.HeldUntil = usher.GraceHold, m.now, m.now.Add(m.rules.Grace)
 	p.Attachment, p.Node = "", ""
@@ -215,7 +215,7 @@ func (m moment) lose(e store.Entry, attachment usher.ID) (store.Entry, error) {
 func (m moment) leave(e store.Entry, attachment usher.ID) (store.Entry, error) {
 	e = m.settle(e)
 	if e.Participant.Hold != usher.SocketHold || e.Participant.Attachment != attachment {
-		return e, store.ErrUnchanged
+		return e, nil
 	}
 	return m.unseat(e, usher.ParticipantLeft, m.now), nil
 }

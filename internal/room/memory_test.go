@@ -1,0 +1,183 @@
+package room_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"usher"
+	"usher/internal/store"
+)
+
+// memory is a store of rooms that is fast enough for thousands of histories.
+type memory struct {
+	rooms        map[usher.RoomKey]usher.Room
+	participants map[usher.ParticipantKey]usher.Participant
+}
+
+var _ store.Rooms = (*memory)(nil)
+
+func newMemory() *memory {
+	return &memory{rooms: map[usher.RoomKey]usher.Room{}, participants: map[usher.ParticipantKey]usher.Participant{}}
+}
+
+func (m *memory) Create(_ context.Context, r usher.Room) error {
+	_, taken := m.rooms[r.Key()]
+	for _, other := range m.rooms {
+		taken = taken || r.Name != "" && other.App == r.App && other.Name == r.Name && other.Status != usher.RoomEnded
+	}
+	if taken {
+		return store.ErrExists
+	}
+	m.rooms[r.Key()] = r
+	return nil
+}
+
+func (m *memory) Get(_ context.Context, key usher.RoomKey) (usher.Room, error) {
+	r, ok := m.rooms[key]
+	if !ok {
+		return r, store.ErrNotFound
+	}
+	return r, nil
+}
+
+func (m *memory) ByName(_ context.Context, app, name string) (usher.Room, error) {
+	for _, r := range m.rooms {
+		if r.App == app && r.Name == name && name != "" && r.Status != usher.RoomEnded {
+			return r, nil
+		}
+	}
+	return usher.Room{}, store.ErrNotFound
+}
+
+func (m *memory) List(_ context.Context, q store.RoomQuery) ([]usher.Room, error) {
+	var rooms []usher.Room
+	for _, r := range m.rooms {
+		if r.App == q.App && (q.Owner == "" || r.Owner == q.Owner) && (q.Status == "" || r.Status == q.Status) && later(r.ID, q.After) {
+			rooms = append(rooms, r)
+		}
+	}
+	slices.SortFunc(rooms, func(a, b usher.Room) int { return order(a.ID, b.ID) })
+	return first(rooms, q.Limit), nil
+}
+
+func (m *memory) Update(ctx context.Context, key usher.RoomKey, change func(usher.Room) (usher.Room, error)) (usher.Room, error) {
+	before, err := m.Get(ctx, key)
+	if err != nil {
+		return before, err
+	}
+	after, err := change(before)
+	switch {
+	case errors.Is(err, store.ErrUnchanged):
+		return before, nil
+	case err != nil:
+		return usher.Room{}, err
+	}
+	m.rooms[key] = after
+	return after, nil
+}
+
+func (m *memory) Enter(ctx context.Context, p usher.Participant, change func(usher.Room) (usher.Room, error)) (store.Entry, error) {
+	r, err := m.Get(ctx, p.RoomKey())
+	if err != nil {
+		return store.Entry{}, err
+	}
+	if r, err = change(r); err != nil {
+		return store.Entry{}, err
+	}
+	if _, taken := m.participants[p.Key()]; taken {
+		return store.Entry{}, store.ErrExists
+	}
+	m.rooms[r.Key()], m.participants[p.Key()] = r, p
+	return store.Entry{Room: r, Participant: p}, nil
+}
+
+func (m *memory) Participant(_ context.Context, key usher.ParticipantKey) (store.Entry, error) {
+	p, ok := m.participants[key]
+	if !ok {
+		return store.Entry{}, store.ErrNotFound
+	}
+	return store.Entry{Room: m.rooms[p.RoomKey()], Participant: p}, nil
+}
+
+func (m *memory) Participants(ctx context.Context, q store.ParticipantQuery) ([]usher.Participant, error) {
+	if _, err := m.Get(ctx, q.Room); err != nil {
+		return nil, err
+	}
+	var ps []usher.Participant
+	for _, p := range m.participants {
+		if p.RoomKey() == q.Room && (q.Status == "" || p.Status == q.Status) && later(p.ID, q.After) {
+			ps = append(ps, p)
+		}
+	}
+	slices.SortFunc(ps, func(a, b usher.Participant) int { return order(a.ID, b.ID) })
+	return first(ps, q.Limit), nil
+}
+
+func (m *memory) Change(ctx context.Context, key usher.ParticipantKey, change func(store.Entry) (store.Entry, error)) (store.Entry, error) {
+	before, err := m.Participant(ctx, key)
+	if err != nil {
+		return before, err
+	}
+	after, err := change(before)
+	switch {
+	case errors.Is(err, store.ErrUnchanged):
+		return before, nil
+	case err != nil:
+		return store.Entry{}, err
+	}
+	m.rooms[after.Room.Key()], m.participants[key] = after.Room, after.Participant
+	return after, nil
+}
+
+func (m *memory) DueRooms(_ context.Context, now time.Time, limit int) ([]usher.RoomKey, error) {
+	var due []usher.RoomKey
+	for key, r := range m.rooms {
+		if !r.Due.IsZero() && !r.Due.After(now) {
+			due = append(due, key)
+		}
+	}
+	slices.SortFunc(due, func(a, b usher.RoomKey) int { return m.rooms[a].Due.Compare(m.rooms[b].Due) })
+	return first(due, limit), nil
+}
+
+func (m *memory) DueParticipants(_ context.Context, now time.Time, limit int) ([]usher.ParticipantKey, error) {
+	var due []usher.ParticipantKey
+	for key, p := range m.participants {
+		if !p.HeldUntil.IsZero() && !p.HeldUntil.After(now) {
+			due = append(due, key)
+		}
+	}
+	slices.SortFunc(due, func(a, b usher.ParticipantKey) int {
+		return m.participants[a].HeldUntil.Compare(m.participants[b].HeldUntil)
+	})
+	return first(due, limit), nil
+}
+
+func (m *memory) Stranded(_ context.Context, alive []usher.ID, limit int) ([]usher.ParticipantKey, error) {
+	var stranded []usher.ParticipantKey
+	for key, p := range m.participants {
+		if p.Hold == usher.SocketHold && !slices.Contains(alive, p.Node) {
+			stranded = append(stranded, key)
+		}
+	}
+	return first(stranded, limit), nil
+}
+
+func order(a, b usher.ID) int {
+	if c := a.Time().Compare(b.Time()); c != 0 {
+		return c
+	}
+	return strings.Compare(string(a), string(b))
+}
+
+func later(id, after usher.ID) bool { return after == "" || order(id, after) > 0 }
+
+func first[T any](all []T, limit int) []T {
+	if limit > 0 && len(all) > limit {
+		return all[:limit]
+	}
+	return all
+}
