@@ -36,6 +36,7 @@ type server struct {
 	logger   *slog.Logger
 	db       *sqlstore.DB
 	access   *access.Access
+	callers  *callers
 	vpaas    *compatvpaas.Service
 	handler  http.Handler
 	draining atomic.Bool
@@ -54,9 +55,6 @@ type serverOptions struct {
 	// Synchronous is Off only for benchmarks.
 	Synchronous sqlstore.Synchronous
 }
-
-// tokenLifetime is how long an access token of /oauth/token is valid.
-const tokenLifetime = time.Hour
 
 // newServer opens the store and wires everything that is served. Its
 // background work runs until close.
@@ -80,23 +78,20 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	if err != nil {
 		return s, err
 	}
-	ring, err := keys.Open(ctx, keys.Config{Store: s.db.Keys(), Sealer: sealer, Retain: tokenLifetime, Logger: o.Logger})
+	ring, err := keys.Open(ctx, keys.Config{Store: s.db.Keys(), Sealer: sealer, Retain: retain(cfg), Logger: o.Logger})
 	if err != nil {
 		return s, err
 	}
 
 	ids := usher.SystemIDs()
-	tokens := &identity.AccessTokens{
-		Keys: ring, Clients: s.db.Clients(), Issuer: ownName(cfg, o), Now: time.Now, Lifetime: tokenLifetime,
-	}
-	chain := identity.Chain{identity.Local{}, tokens}
-	if cfg.Dev {
-		chain = append(chain, identity.Dev{})
+	if s.callers, err = newCallers(cfg, ring, s.db.Clients(), o.Logger); err != nil {
+		return s, err
 	}
 	media := make(map[string]platform.Platform)
 	s.access = access.New(access.Config{
-		Store: s.db, Bus: &bus.Local{}, Rooms: cfg.Rooms, Logger: o.Logger, IDs: ids, Now: time.Now,
-		Platforms: media, Derive: sealer.Derive, Metrics: registry,
+		Store: s.db, Bus: &bus.Local{}, IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry,
+		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: cfg.Limits, Record: cfg.Record,
+		Platforms: media, Keys: ring, Guests: s.callers.guests, Derive: sealer.Derive,
 	})
 	if err := s.access.Start(ctx); err != nil {
 		return s, err
@@ -104,7 +99,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	s.vpaas = compatvpaas.New(compatvpaas.Config{
 		Access:     s.access,
 		Assertions: &identity.Assertions{Clients: s.db.Clients(), Once: s.db.Once(), Now: time.Now, Logger: o.Logger},
-		Tokens:     tokens,
+		Tokens:     s.callers.tokens,
 		Audiences:  audiences(cfg, o),
 		Logger:     o.Logger,
 	})
@@ -115,8 +110,8 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	media["vpaas"] = meetings
 
 	s.handler, err = httpd.New(httpd.Config{
-		Identity: chain, Logger: o.Logger, Metrics: httpd.NewMetrics(registry),
-		RequestIDs: ids, LoopbackOnly: cfg.Dev,
+		Identity: s.callers.chain, Logger: o.Logger, Metrics: httpd.NewMetrics(registry),
+		RequestIDs: ids, LoopbackOnly: cfg.Dev, Limits: cfg.Limits, Proxies: cfg.Server.Proxies(),
 	}, s.dialects(cfg, ring, registry)...)
 	if err != nil {
 		return s, err
@@ -127,19 +122,23 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 
 // dialects is the list of everything that is served.
 func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prometheus.Registry) []httpd.Dialect {
+	native := api.New(api.Config{Access: s.access, Origins: cfg.Server.Origins, DevLogin: s.callers.dev})
 	dialects := []httpd.Dialect{
 		httpd.Operations{
 			Ready:   s.ready,
 			Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 			JWKS:    ring.JWKS,
 		}.Dialect(),
-		api.New(api.Config{Access: s.access}).Dialect(),
+		native.Dialect(),
+	}
+	if cfg.Dev {
+		dialects = append(dialects, native.DevDialect())
 	}
 	if cfg.Compat.VPaaS.Enabled {
 		dialects = append(dialects, s.vpaas.Dialect())
 	}
-	if cfg.Compat.Meetings.Enabled {
-		dialects = append(dialects, compatmeetings.New(compatmeetings.Config{
+	if meetings := cfg.Compat.Meetings; meetings.Enabled {
+		d := compatmeetings.New(compatmeetings.Config{
 			Access: s.access,
 			APIAddress: func(ctx context.Context) string {
 				if cfg.ForeignVPaaS() {
@@ -147,7 +146,9 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 				}
 				return httpd.From(ctx).Base
 			},
-		}).Dialect())
+		}).Dialect()
+		d.Access, d.PublicRole = meetings.Access, meetings.Role
+		dialects = append(dialects, d)
 	}
 	return dialects
 }
@@ -185,6 +186,7 @@ func (s *server) start(ring *keys.Manager) {
 	s.stop = stop
 	s.background.Go(func() { s.access.Run(ctx) })
 	s.background.Go(func() { ring.Run(ctx) })
+	s.background.Go(func() { s.callers.run(ctx) })
 }
 
 // ready fails while the server should get no traffic.
@@ -209,6 +211,9 @@ func (s *server) close() error {
 		s.stop()
 		s.background.Wait()
 	}
+	if s.callers != nil {
+		s.callers.close()
+	}
 	if s.db == nil {
 		return nil
 	}
@@ -216,16 +221,6 @@ func (s *server) close() error {
 		return fmt.Errorf("close the store: %w", err)
 	}
 	return nil
-}
-
-// ownName is what the server calls itself in the tokens that it issues.
-func ownName(cfg config.Config, o serverOptions) string {
-	if cfg.Server.PublicURL != "" {
-		return cfg.Server.PublicURL
-	}
-	// Development mode without a public URL: tokens stay valid when the ports
-	// change, and are good for nothing elsewhere.
-	return "https://usher.localhost"
 }
 
 // audiences are the token endpoints that an assertion may be meant for.

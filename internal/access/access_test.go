@@ -17,6 +17,7 @@ import (
 	"usher/internal/access"
 	"usher/internal/bus"
 	"usher/internal/keys"
+	"usher/internal/policy"
 	"usher/internal/room"
 	"usher/internal/store"
 	"usher/internal/store/sqlstore"
@@ -49,8 +50,9 @@ func newAccess(t *testing.T, db store.DB, b bus.Bus, edit ...func(*access.Config
 		t.Fatal(err)
 	}
 	config := access.Config{
-		Store: db, Bus: b, Rooms: room.DefaultConfig(), Logger: slog.New(slog.DiscardHandler),
-		IDs: usher.SystemIDs(), Now: time.Now, Derive: sealer.Derive, Metrics: prometheus.NewRegistry(),
+		Store: db, Bus: b, Rooms: room.DefaultConfig(), Policy: policy.DefaultConfig(), Record: access.DefaultRecordConfig(),
+		Logger: slog.New(slog.DiscardHandler),
+		IDs:    usher.SystemIDs(), Now: time.Now, Derive: sealer.Derive, Metrics: prometheus.NewRegistry(),
 	}
 	for _, f := range edit {
 		f(&config)

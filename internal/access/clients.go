@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,10 +18,28 @@ import (
 // ClientSpec is what a new client shall be.
 type ClientSpec struct {
 	Name string
+	// PublicKey and APIKey are as in [ClientKeys].
+	PublicKey string
+	APIKey    bool
+	// Scopes are the most that the client is ever granted; nil is the usual ones.
+	Scopes usher.Scopes
+	// Expires is when the client loses all access by itself; zero is never.
+	Expires time.Time
+}
+
+// ClientKeys are what a client shall prove itself with: one of them, or both.
+type ClientKeys struct {
 	// PublicKey is a PEM; see [identity.ParsePublicKey] for which keys will do.
 	PublicKey string
-	// Scopes are the most that the client is ever granted; nil is every scope.
-	Scopes usher.Scopes
+	// APIKey asks for a key of ours.
+	APIKey bool
+}
+
+// KeyedClient is a client with the API key that was made for it, if one was:
+// only its maker ever sees it.
+type KeyedClient struct {
+	usher.Client
+	Key usher.Secret
 }
 
 var (
@@ -29,38 +48,57 @@ var (
 )
 
 // AddClient registers a back end. With an idempotency key, the same call made
-// again returns the same client.
-func (a *Access) AddClient(ctx context.Context, id usher.Identity, spec ClientSpec, idempotencyKey string) (usher.Client, error) {
+// again returns the same client, and the same API key unless it has been
+// replaced since.
+func (a *Access) AddClient(ctx context.Context, id usher.Identity, spec ClientSpec, idempotencyKey string) (KeyedClient, error) {
 	if err := a.may(ctx, id, policy.Operate, nil); err != nil {
-		return usher.Client{}, err
+		return KeyedClient{}, err
 	}
-	if err := spec.validate(); err != nil {
-		return usher.Client{}, err
+	if err := spec.validate(a.now()); err != nil {
+		return KeyedClient{}, err
 	}
 	once, err := a.once(ctx, id, "client", idempotencyKey, spec)
 	if err != nil {
-		return usher.Client{}, err
+		return KeyedClient{}, err
 	}
 	c := usher.Client{
 		App: id.App, ID: once.id, Name: spec.Name, PublicKey: spec.PublicKey,
-		Scopes: spec.scopes(), UpdatedAt: a.now(), Version: 1,
+		Scopes: spec.scopes(), Expires: spec.Expires.UTC().Truncate(time.Microsecond), UpdatedAt: a.now(), Version: 1,
 	}
+	random := a.config.Random
 	if c.ID == "" {
 		c.ID = a.config.IDs.New()
+	} else {
+		random = base64.NewDecoder(base64.RawURLEncoding, strings.NewReader(once.secret.Reveal()))
+	}
+	var key usher.Secret
+	if spec.APIKey {
+		if key, c.APIKey, err = identity.NewAPIKey(c.ID, random); err != nil {
+			return KeyedClient{}, fmt.Errorf("access: add client: %w", err)
+		}
 	}
 	err = a.config.Store.Clients().Create(ctx, c)
 	if errors.Is(err, store.ErrExists) && once.id != "" {
 		if made, getErr := a.config.Store.Clients().Get(ctx, c.ID); getErr == nil {
-			return made, nil // a repeated create
+			return repeatedClient(made, key)
 		}
 	}
 	if errors.Is(err, store.ErrExists) {
-		return usher.Client{}, usher.Errorf(usher.Conflict, "client_exists", "A client with that name exists already; rotate its key, revoke it or choose another name.")
+		return KeyedClient{}, usher.Errorf(usher.Conflict, "client_exists", "A client with that name exists already; rotate its key, revoke it or choose another name.")
 	}
 	if err != nil {
-		return usher.Client{}, fmt.Errorf("access: add client: %w", err)
+		return KeyedClient{}, fmt.Errorf("access: add client: %w", err)
 	}
-	return c, nil
+	return KeyedClient{c, key}, nil
+}
+
+// repeatedClient answers a create that was made before.
+func repeatedClient(made usher.Client, key usher.Secret) (KeyedClient, error) {
+	if key != "" && !made.APIKey.Matches(key) {
+		return KeyedClient{}, usher.Errorf(usher.Conflict, "api_key_replaced",
+			"The client was made by this request before, and its keys were replaced since; rotate them for another.")
+	}
+	return KeyedClient{made, key}, nil
 }
 
 // now reads the clock as stores keep it.
@@ -74,17 +112,20 @@ func (s ClientSpec) scopes() usher.Scopes {
 	return usher.AllScopes.And(s.Scopes)
 }
 
-func (s ClientSpec) validate() error {
+func (s ClientSpec) validate(now time.Time) error {
 	var problems []usher.FieldProblem
 	if message := clientNameProblem(s.Name); message != "" {
 		problems = append(problems, usher.FieldProblem{Field: "name", Message: message})
 	}
-	if _, err := identity.ParsePublicKey(s.PublicKey); err != nil {
-		problems = append(problems, usher.FieldProblem{Field: "public_key", Message: keyProblem(err)})
+	if message := (ClientKeys{s.PublicKey, s.APIKey}).problem(); message != "" {
+		problems = append(problems, usher.FieldProblem{Field: "public_key", Message: message})
+	}
+	if !s.Expires.IsZero() && !s.Expires.After(now) {
+		problems = append(problems, usher.FieldProblem{Field: "expires_at", Message: "must be in the future"})
 	}
 	known := strings.Join(strings.Fields(usher.AllScopes.String()), ", ")
 	if s.Scopes != nil && len(s.Scopes) == 0 {
-		problems = append(problems, usher.FieldProblem{Field: "scopes", Message: "must name at least one of " + known + "; leave it out for all"})
+		problems = append(problems, usher.FieldProblem{Field: "scopes", Message: "must name at least one of " + known + "; leave it out for the usual ones"})
 	}
 	if slices.ContainsFunc(s.Scopes, func(scope usher.Scope) bool { return !usher.AllScopes.Has(scope) }) {
 		problems = append(problems, usher.FieldProblem{Field: "scopes", Message: "has an unknown scope; known are " + known})
@@ -105,8 +146,18 @@ func clientNameProblem(name string) string {
 	return ""
 }
 
-// keyProblem is what is wrong with a public key, for whoever sent it.
-func keyProblem(err error) string {
+// problem is what is wrong with the keys, for whoever sent them.
+func (k ClientKeys) problem() string {
+	if k.PublicKey == "" {
+		if k.APIKey {
+			return ""
+		}
+		return "must be a PEM, unless an API key is asked for"
+	}
+	_, err := identity.ParsePublicKey(k.PublicKey)
+	if err == nil {
+		return ""
+	}
 	if e, ok := errors.AsType[*usher.Error](err); ok {
 		return e.Message
 	}
@@ -163,20 +214,36 @@ func (a *Access) Client(ctx context.Context, id usher.Identity, client usher.ID)
 	return c, nil
 }
 
-// RotateClient gives a back end a new key and voids every access token that it
-// was issued before.
-func (a *Access) RotateClient(ctx context.Context, id usher.Identity, client usher.ID, publicKey string) (usher.Client, error) {
+// RotateClient gives a back end new keys and voids everything that it was
+// issued before: its access tokens, and its API key. A public key stays if no
+// new one is given, since it is the client's own.
+func (a *Access) RotateClient(ctx context.Context, id usher.Identity, client usher.ID, keys ClientKeys) (KeyedClient, error) {
 	if err := a.may(ctx, id, policy.Operate, nil); err != nil {
-		return usher.Client{}, err
+		return KeyedClient{}, err
 	}
-	if _, err := identity.ParsePublicKey(publicKey); err != nil {
-		return usher.Client{}, clientError([]usher.FieldProblem{{Field: "public_key", Message: keyProblem(err)}})
+	if message := keys.problem(); message != "" {
+		return KeyedClient{}, clientError([]usher.FieldProblem{{Field: "public_key", Message: message}})
+	}
+	var key usher.Secret
+	var digest usher.Digest
+	if keys.APIKey {
+		var err error
+		if key, digest, err = identity.NewAPIKey(client, a.config.Random); err != nil {
+			return KeyedClient{}, fmt.Errorf("access: rotate client: %w", err)
+		}
 	}
 	now := a.now()
-	return a.changeClient(ctx, id, client, "rotate", func(c usher.Client) usher.Client {
-		c.PublicKey, c.NotBefore, c.UpdatedAt = publicKey, now, now
+	c, err := a.changeClient(ctx, id, client, "rotate", func(c usher.Client) usher.Client {
+		if keys.PublicKey != "" {
+			c.PublicKey = keys.PublicKey
+		}
+		c.APIKey, c.NotBefore, c.UpdatedAt = digest, now, now
 		return c
 	})
+	if err != nil {
+		return KeyedClient{}, err
+	}
+	return KeyedClient{c, key}, nil
 }
 
 // RevokeClient takes all access from a back end for good. Its name is free again.

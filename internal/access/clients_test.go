@@ -88,7 +88,7 @@ func TestAClientFromItsRegistrationToItsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(usher.AllScopes, c.Scopes); diff != "" || !c.NotBefore.IsZero() || c.Revoked() || c.Version != 1 {
+	if diff := cmp.Diff(usher.DefaultScopes, c.Scopes); diff != "" || !c.NotBefore.IsZero() || c.Revoked() || c.Version != 1 {
 		t.Errorf("registered: got %+v; scopes:\n%s", c, diff)
 	}
 	few, err := a.AddClient(t.Context(), operator, access.ClientSpec{Name: "reader", PublicKey: ed25519Key(t), Scopes: usher.Scopes{usher.ParticipantRead, usher.MeetingRead, usher.MeetingRead}}, "")
@@ -98,11 +98,11 @@ func TestAClientFromItsRegistrationToItsEnd(t *testing.T) {
 
 	now = now.Add(time.Hour)
 	key := ed25519Key(t)
-	rotated, err := a.RotateClient(t.Context(), operator, c.ID, key)
+	rotated, err := a.RotateClient(t.Context(), operator, c.ID, access.ClientKeys{PublicKey: key})
 	if err != nil || rotated.PublicKey != key || !rotated.NotBefore.Equal(now.Truncate(time.Microsecond)) || rotated.Version != 2 {
 		t.Errorf("rotated: got %+v, %v, want the new key, and nothing from before %s", rotated, err, now)
 	}
-	if _, err := a.RotateClient(t.Context(), operator, c.ID, "x"); code(err) != "client_invalid" {
+	if _, err := a.RotateClient(t.Context(), operator, c.ID, access.ClientKeys{PublicKey: "x"}); code(err) != "client_invalid" {
 		t.Errorf("rotated to no key: got %v", err)
 	}
 
@@ -113,7 +113,7 @@ func TestAClientFromItsRegistrationToItsEnd(t *testing.T) {
 	if _, err := a.RevokeClient(t.Context(), operator, c.ID); code(err) != "client_revoked" {
 		t.Errorf("revoked again: got %v", err)
 	}
-	if _, err := a.RotateClient(t.Context(), operator, c.ID, key); code(err) != "client_revoked" {
+	if _, err := a.RotateClient(t.Context(), operator, c.ID, access.ClientKeys{PublicKey: key}); code(err) != "client_revoked" {
 		t.Errorf("rotated after its end: got %v", err)
 	}
 	got, err := a.Client(t.Context(), operator, c.ID)
@@ -132,7 +132,7 @@ func TestClientsOfAnotherAppAreNotThere(t *testing.T) {
 	other.App = "other"
 	for name, call := range map[string]func() error{
 		"Client":       func() error { _, err := a.Client(t.Context(), other, c.ID); return err },
-		"RotateClient": func() error { _, err := a.RotateClient(t.Context(), other, c.ID, c.PublicKey); return err },
+		"RotateClient": func() error { _, err := a.RotateClient(t.Context(), other, c.ID, access.ClientKeys{PublicKey: c.PublicKey}); return err },
 		"RevokeClient": func() error { _, err := a.RevokeClient(t.Context(), other, c.ID); return err },
 	} {
 		if err := call(); code(err) != "client_not_found" {
@@ -156,7 +156,7 @@ func TestOnlyOperatorsManageClients(t *testing.T) {
 			return err
 		},
 		"Client":       func(id usher.Identity) error { _, err := a.Client(t.Context(), id, "x"); return err },
-		"RotateClient": func(id usher.Identity) error { _, err := a.RotateClient(t.Context(), id, "x", ""); return err },
+		"RotateClient": func(id usher.Identity) error { _, err := a.RotateClient(t.Context(), id, "x", access.ClientKeys{}); return err },
 		"RevokeClient": func(id usher.Identity) error { _, err := a.RevokeClient(t.Context(), id, "x"); return err },
 	} {
 		if err := call(shop); code(err) != "operators_only" {

@@ -90,8 +90,8 @@ func validatePlace(place Place) error {
 	if err := usher.ValidateName(place.Name, maxName); err != nil {
 		problems = append(problems, usher.FieldProblem{Field: "name", Message: err.Error()})
 	}
-	if err := usher.ValidateName(place.For, maxKey); err != nil {
-		problems = append(problems, usher.FieldProblem{Field: "for", Message: err.Error()})
+	if place.For != "" && (!validKey(place.For) || strings.HasPrefix(place.For, "group:")) {
+		problems = append(problems, usher.FieldProblem{Field: "for", Message: "must be user:ISSUER#SUBJECT, guest:ID or client:ID"})
 	}
 	if len(problems) == 0 {
 		return nil
@@ -168,7 +168,8 @@ func (a *Access) RenewSecret(ctx context.Context, id usher.Identity, ref string,
 		return Invited{}, err
 	}
 	invited, err := a.rooms.RenewSecret(ctx, participantKey(r, participant))
-	return Invited{Invited: invited}, err
+	permissions, _ := a.policy.Permissions(invited.Participant.Role)
+	return Invited{invited, usher.Decision{Permissions: permissions}}, err
 }
 
 // Claim consumes a participant's one-time secret and takes its seat. The

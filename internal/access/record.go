@@ -18,7 +18,7 @@ import (
 
 // RecordConfig says how the record of events is kept.
 type RecordConfig struct {
-	Audit     Audit         `yaml:"audit" doc:"batched writes events down within 100ms of what they tell of; strict makes every call wait until its own are on disk."`
+	Audit     Audit         `yaml:"mode" doc:"batched writes events down within 100ms of what they tell of; strict makes every call wait until its own are on disk."`
 	KeepFor   time.Duration `yaml:"keepFor" doc:"How long events are kept."`
 	KeepBytes int64         `yaml:"keepBytes" doc:"How many bytes of events are kept; the oldest go first."`
 }
@@ -41,7 +41,7 @@ func DefaultRecordConfig() RecordConfig {
 func (c RecordConfig) Validate() []usher.FieldProblem {
 	var problems []usher.FieldProblem
 	if c.Audit != Batched && c.Audit != Strict {
-		problems = append(problems, usher.FieldProblem{Field: "audit", Message: "must be batched or strict"})
+		problems = append(problems, usher.FieldProblem{Field: "mode", Message: "must be batched or strict"})
 	}
 	if c.KeepFor < time.Hour {
 		problems = append(problems, usher.FieldProblem{Field: "keepFor", Message: "must be at least 1h"})
@@ -74,32 +74,40 @@ type recorder struct {
 	wake chan struct{} // has a value while there is something to write
 
 	mu      sync.Mutex
-	pending []usher.Event
-	writing []usher.Event
-	written chan struct{} // closed when what is pending now was written
-	err     error         // why the last attempt to write failed
+	pending []usher.Event // what is not on disk yet, in order
+	taken   uint64        // how many events were ever taken
+	waiting []waiter      // whoever waits, in order
+	failing bool          // the last attempt to write failed
+}
+
+// waiter waits until so many events are on disk.
+type waiter struct {
+	events uint64
+	done   chan struct{}
 }
 
 func newRecorder(config RecordConfig, s store.Record, now func() time.Time, logger *slog.Logger) *recorder {
-	return &recorder{config: config, store: s, now: now, logger: logger, wake: make(chan struct{}, 1), written: make(chan struct{})}
+	return &recorder{config: config, store: s, now: now, logger: logger, wake: make(chan struct{}, 1)}
 }
 
 // add takes an event. With a strict audit it returns when the event is on disk.
 func (r *recorder) add(ctx context.Context, e usher.Event) error {
 	r.mu.Lock()
-	full := len(r.pending) >= recordQueue
+	wait := r.config.Audit == Strict || len(r.pending) >= recordQueue
 	r.pending = append(r.pending, e)
-	written := r.written
-	r.mu.Unlock()
-	select {
-	case r.wake <- struct{}{}:
-	default:
+	r.taken++
+	w := waiter{events: r.taken}
+	if wait {
+		w.done = make(chan struct{})
+		r.waiting = append(r.waiting, w)
 	}
-	if !full && r.config.Audit != Strict {
+	r.mu.Unlock()
+	r.again()
+	if !wait {
 		return nil
 	}
 	select {
-	case <-written:
+	case <-w.done:
 		return nil
 	case <-ctx.Done():
 		return usher.Errorf(usher.Unavailable, "record_unavailable", "The decision could not be recorded in time; try again.")
@@ -130,10 +138,8 @@ func (r *recorder) run(ctx context.Context) {
 		case <-ctx.Done():
 			limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 			defer cancel()
-			for r.waiting() && limit.Err() == nil {
-				if !r.write(limit) {
-					pause(limit, recordPause)
-				}
+			for !r.write(limit) && limit.Err() == nil {
+				pause(limit, recordPause)
 			}
 			return
 		}
@@ -154,46 +160,46 @@ func (r *recorder) again() {
 	}
 }
 
-func (r *recorder) waiting() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.pending) > 0
+// write appends what is pending, a batch at a time, and reports whether
+// nothing is left.
+func (r *recorder) write(ctx context.Context) bool {
+	for {
+		r.mu.Lock()
+		batch := slices.Clone(r.pending[:min(len(r.pending), recordBatch)])
+		r.mu.Unlock()
+		if len(batch) == 0 {
+			return true
+		}
+		if err := r.append(ctx, batch); err != nil {
+			r.failed(err)
+			return false
+		}
+		r.wrote(len(batch))
+	}
 }
 
-// write appends what is pending, a batch at a time, and reports whether it
-// could. What could not be written stays pending.
-func (r *recorder) write(ctx context.Context) bool {
-	r.mu.Lock()
-	events, written := r.pending, r.written
-	r.pending, r.writing, r.written = nil, events, make(chan struct{})
-	r.mu.Unlock()
-
-	var err error
-	rest := events
-	for len(rest) > 0 && err == nil {
-		n := min(len(rest), recordBatch)
-		if err = r.append(ctx, rest[:n]); err == nil {
-			rest = rest[n:]
-		}
-	}
+// failed logs the first of a row of failures.
+func (r *recorder) failed(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.writing = nil
-	if err == nil {
-		r.err = nil
-		close(written)
-		return true
+	if !r.failing {
+		r.logger.Error("events could not be recorded; it is tried again", "events", len(r.pending), "error", err)
 	}
-	if r.err == nil { // once for a burst of failures
-		r.logger.Error("events could not be recorded; it is tried again", "events", len(rest), "error", err)
+	r.failing = true
+}
+
+// wrote drops the n oldest events, which are on disk, and answers whoever
+// waited for them.
+func (r *recorder) wrote(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failing = false
+	r.pending = slices.Delete(r.pending, 0, n)
+	written := r.taken - uint64(len(r.pending))
+	for len(r.waiting) > 0 && r.waiting[0].events <= written {
+		close(r.waiting[0].done)
+		r.waiting = r.waiting[1:]
 	}
-	r.err = err
-	// Whoever waits for those that were taken up waits on with the rest.
-	r.pending = append(rest, r.pending...)
-	next := r.written
-	r.written = written
-	go func() { <-written; close(next) }()
-	return false
 }
 
 func (r *recorder) append(ctx context.Context, events []usher.Event) error {
@@ -217,10 +223,14 @@ func (r *recorder) append(ctx context.Context, events []usher.Event) error {
 func (r *recorder) find(ctx context.Context, id usher.ID) (usher.Event, error) {
 	named := func(e usher.Event) bool { return e.ID == id }
 	r.mu.Lock()
-	waiting := slices.Concat(r.writing, r.pending)
+	i := slices.IndexFunc(r.pending, named)
+	var found usher.Event
+	if i >= 0 {
+		found = r.pending[i]
+	}
 	r.mu.Unlock()
-	if i := slices.IndexFunc(waiting, named); i >= 0 {
-		return waiting[i], nil
+	if i >= 0 {
+		return found, nil
 	}
 	batches, err := r.store.At(ctx, id.Time(), 100)
 	if err != nil {

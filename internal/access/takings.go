@@ -111,16 +111,8 @@ func (a *Access) Ban(ctx context.Context, id usher.Identity, ref string, spec Ba
 	if err != nil {
 		return usher.Taking{}, err
 	}
-	if spec.Participant != "" && spec.Identity == "" {
-		e, err := a.rooms.Participant(ctx, participantKey(r, spec.Participant))
-		if err != nil {
-			return usher.Taking{}, err
-		}
-		if e.Participant.Identity == "" {
-			return usher.Taking{}, usher.Errorf(usher.Conflict, "participant_unknown",
-				"Nobody knows who this participant is, so that only the place can be taken away: remove the participant.")
-		}
-		spec.Identity = e.Participant.Identity
+	if err := a.whomToBan(ctx, r, &spec); err != nil {
+		return usher.Taking{}, err
 	}
 	if err := spec.validate(a.now()); err != nil {
 		return usher.Taking{}, err
@@ -133,6 +125,23 @@ func (a *Access) Ban(ctx context.Context, id usher.Identity, ref string, spec Ba
 		return usher.Taking{}, err
 	}
 	return t, a.removeAll(ctx, r, spec.Identity, cmp.Or(spec.Reason, "You are banned from this room."))
+}
+
+// whomToBan finds the identity of the participant that a spec names instead.
+func (a *Access) whomToBan(ctx context.Context, r usher.Room, spec *BanSpec) error {
+	if spec.Participant == "" || spec.Identity != "" {
+		return nil
+	}
+	e, err := a.rooms.Participant(ctx, participantKey(r, spec.Participant))
+	if err != nil {
+		return err
+	}
+	if e.Participant.Identity == "" {
+		return usher.Errorf(usher.Conflict, "participant_unknown",
+			"Nobody knows who this participant is, so that only the place can be taken away: remove the participant.")
+	}
+	spec.Identity = e.Participant.Identity
+	return nil
 }
 
 func (s BanSpec) validate(now time.Time) error {
@@ -196,11 +205,28 @@ func (a *Access) Unban(ctx context.Context, id usher.Identity, ref string, ban u
 	if err != nil {
 		return err
 	}
+	return a.lift(ctx, id, r, func(t usher.Taking) bool { return t.ID == ban })
+}
+
+// UnbanIdentity lifts the ban of an identity: that of the spec, or the one that
+// its participant is.
+func (a *Access) UnbanIdentity(ctx context.Context, id usher.Identity, ref string, spec BanSpec) error {
+	r, err := a.room(ctx, id, policy.ManageRoom, ref)
+	if err != nil {
+		return err
+	}
+	if err := a.whomToBan(ctx, r, &spec); err != nil {
+		return err
+	}
+	return a.lift(ctx, id, r, func(t usher.Taking) bool { return t.Target.Identity == spec.Identity })
+}
+
+func (a *Access) lift(ctx context.Context, id usher.Identity, r usher.Room, which func(usher.Taking) bool) error {
 	bans := a.taken.bansOf(r.Key(), a.now())
-	i := slices.IndexFunc(bans, func(t usher.Taking) bool { return t.ID == ban })
+	i := slices.IndexFunc(bans, which)
 	if i < 0 {
 		return usher.Errorf(usher.NotFound, "ban_not_found", "There is no such ban in the room, or it is over.")
 	}
-	_, err = a.take(ctx, usher.Taking{App: r.App, Kind: usher.Unban, Target: bans[i].Target, By: id.Key()})
+	_, err := a.take(ctx, usher.Taking{App: r.App, Kind: usher.Unban, Target: bans[i].Target, By: id.Key()})
 	return err
 }

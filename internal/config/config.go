@@ -5,7 +5,8 @@
 // The `yaml` tag of a field is its key, from which the name of its environment
 // variable follows, and its `doc` tag is what people read about it; what checks,
 // prints and documents a configuration walks the same tags, so that a new field
-// needs nothing else.
+// needs nothing else. The `short` tag of a section names the one of its keys
+// that a value in place of the section is taken for.
 package config
 
 import (
@@ -14,6 +15,12 @@ import (
 	"net"
 	"time"
 
+	"usher"
+	"usher/internal/access"
+	"usher/internal/httpd"
+	"usher/internal/identity"
+	"usher/internal/limit"
+	"usher/internal/policy"
 	"usher/internal/room"
 )
 
@@ -25,13 +32,18 @@ type Config struct {
 	// variable can switch it on, only whoever starts the server.
 	Dev bool `yaml:"-"`
 
-	Server    Server      `yaml:"server"`
-	Data      string      `yaml:"data" doc:"The folder of the database and of what else the server keeps. Made when there is none."`
-	Operators []string    `yaml:"operators" doc:"Who may see and end everything, as client:ID or user:ISSUER#SUBJECT."`
-	Rooms     room.Config `yaml:"rooms"`
-	VPaaS     VPaaS       `yaml:"vpaas"`
-	Log       Log         `yaml:"log"`
-	Compat    Compat      `yaml:"compat"`
+	Server    Server                  `yaml:"server"`
+	Data      string                  `yaml:"data" doc:"The folder of the database and of what else the server keeps. Made when there is none."`
+	Issuers   []identity.IssuerConfig `yaml:"issuers" doc:"Whose tokens say who a user is: a list of issuers, each with the keys below. Without any, only back ends with keys are known, guests, and the users of session."`
+	Session   identity.ForwardConfig  `yaml:"session"`
+	Operators []string                `yaml:"operators" doc:"Who may see and end everything, as client:ID, user:ISSUER#SUBJECT or group:ISSUER#NAME."`
+	Policy    policy.Config           `yaml:"policy"`
+	Limits    limit.Config            `yaml:"limits"`
+	Record    access.RecordConfig     `yaml:"audit" short:"mode"`
+	Rooms     room.Config             `yaml:"rooms"`
+	VPaaS     VPaaS                   `yaml:"vpaas"`
+	Log       Log                     `yaml:"log"`
+	Compat    Compat                  `yaml:"compat"`
 }
 
 // Server says where we listen and what we call ourselves.
@@ -39,6 +51,9 @@ type Server struct {
 	HTTP      string `yaml:"http" doc:"Where to listen for plain HTTP: an IP address and port, localhost:PORT for the loopback addresses, :PORT for all interfaces, or nothing at all to switch it off."`
 	HTTPS     string `yaml:"https" doc:"Where to listen for HTTPS, likewise; the certificate is one for localhost that is made on first start and kept in the data folder."`
 	PublicURL string `yaml:"publicURL" doc:"What callers reach the server by, such as https://usher.example.com: the audience of tokens and the start of links. Needed outside development mode."`
+	Origins   []string `yaml:"origins" doc:"The origins whose pages may call the native API from a browser, exactly as browsers write them, such as https://app.example.com."`
+	// TrustedProxies is read with [Server.Proxies].
+	TrustedProxies []string `yaml:"trustedProxies" doc:"The proxies in front of this server, as addresses or networks such as 10.0.0.0/8: what they write into X-Forwarded-For is believed, so that limits count callers and not the proxy."`
 	// Port is turned into HTTPS by [Load], which leaves it 0.
 	Port int `yaml:"port,omitempty" doc:"A short form of server.https: this port on the loopback addresses in development mode, and on all interfaces otherwise."`
 }
@@ -71,23 +86,33 @@ type Compat struct {
 
 // VPaaSDialect is the service API of Pexip VPaaS.
 type VPaaSDialect struct {
-	Enabled bool `yaml:"enabled" doc:"Whether this server is a VPaaS: /oauth/token, /v1/meetings and the participants' sockets."`
+	Enabled bool         `yaml:"enabled" doc:"Whether this server is a VPaaS: /oauth/token, /v1/meetings and the participants' sockets."`
+	Access  httpd.Access `yaml:"access" doc:"By what its callers are known: identity and nothing else, since they are back ends with keys, and participants with a secret."`
 }
 
 // MeetingsDialect is the back end of Pexip's VPaaS tutorial.
 type MeetingsDialect struct {
-	Enabled bool `yaml:"enabled" doc:"Whether to serve the back end of the Pexip tutorial: /api-address, /meetings and /meetings/{id}/participants. It knows no callers and exists in development mode only."`
+	Enabled bool         `yaml:"enabled" doc:"Whether to serve the back end of the Pexip tutorial: /api-address, /meetings and /meetings/{id}/participants."`
+	Access  httpd.Access `yaml:"access" doc:"By what its callers are known: identity is a token or key; session is also a session of the app that session.url asks; public also serves whoever presents nothing."`
+	Role    usher.Role   `yaml:"role" doc:"What everybody gets whom access: public serves: speaker, host, or a role of policy.roles that may do no less than a speaker. It has to be said."`
 }
 
 // Default returns the configuration in force where nothing is said.
 func Default() Config {
 	return Config{
-		Server: Server{HTTP: "127.0.0.1:8080"},
-		Data:   "usher-data",
-		Rooms:  room.DefaultConfig(),
-		VPaaS:  VPaaS{Timeout: 10 * time.Second},
-		Log:    Log{Level: "info", Format: "text"},
-		Compat: Compat{VPaaS: VPaaSDialect{Enabled: true}},
+		Server:  Server{HTTP: "127.0.0.1:8080"},
+		Data:    "usher-data",
+		Session: identity.DefaultForwardConfig(),
+		Policy:  policy.DefaultConfig(),
+		Limits:  limit.DefaultConfig(),
+		Record:  access.DefaultRecordConfig(),
+		Rooms:   room.DefaultConfig(),
+		VPaaS:   VPaaS{Timeout: 10 * time.Second},
+		Log:     Log{Level: "info", Format: "text"},
+		Compat: Compat{
+			VPaaS:    VPaaSDialect{Enabled: true, Access: httpd.ByIdentity},
+			Meetings: MeetingsDialect{Access: httpd.ByIdentity},
+		},
 	}
 }
 
@@ -97,6 +122,7 @@ func Dev() Config {
 	c.Dev = true
 	c.Server.HTTP = "localhost:8080"
 	c.Server.HTTPS = "localhost:3000"
+	c.Limits = limit.Config{} // only this machine can call
 	c.Compat.Meetings.Enabled = true
 	return c
 }

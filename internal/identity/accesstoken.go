@@ -100,7 +100,7 @@ func (t *AccessTokens) Authenticate(ctx context.Context, p Proof) (usher.Identit
 		return usher.Identity{}, ErrBad
 	case err != nil:
 		return usher.Identity{}, fmt.Errorf("identity: read client: %w", err)
-	case client.Revoked() || c.IssuedAt.Before(client.NotBefore):
+	case client.Revoked() || client.Expired(t.Now()) || c.IssuedAt.Before(client.NotBefore):
 		return usher.Identity{}, ErrBad
 	}
 	return clientIdentity(client, usher.ParseScopes(*c.Scope).And(client.Scopes)), nil

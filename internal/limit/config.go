@@ -3,9 +3,13 @@ package limit
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"usher"
 )
 
 // Config says how often things may happen.
@@ -24,6 +28,17 @@ func DefaultConfig() Config {
 		Mint: Rate{600, time.Minute}, Room: Rate{6000, time.Minute}, Claim: Rate{30, time.Minute},
 		Open: Rate{300, time.Minute}, Failed: Rate{60, time.Minute},
 	}
+}
+
+// Validate returns what is wrong with the configuration, field by field.
+func (c Config) Validate() []usher.FieldProblem {
+	var problems []usher.FieldProblem
+	for _, id := range slices.Sorted(maps.Keys(c.Clients)) {
+		if _, err := usher.ParseID(id); err != nil {
+			problems = append(problems, usher.FieldProblem{Field: "clients." + id, Message: "is not the id of a client, as usher client list shows it"})
+		}
+	}
+	return problems
 }
 
 var errRate = errors.New("must be a count and a time, such as 60/1m, or 0 for no limit")

@@ -23,6 +23,7 @@ import (
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/platform"
+	"usher/internal/policy"
 	"usher/internal/store"
 )
 
@@ -67,7 +68,7 @@ func newServer(t *testing.T, who identity.Chain) *server {
 	s := &server{platform: &fakePlatform{}}
 	ids := usher.SystemIDs()
 	a := access.New(access.Config{
-		Store: noStore{}, Bus: &bus.Local{}, Logger: slog.New(slog.DiscardHandler), IDs: ids, Now: time.Now,
+		Store: noStore{}, Bus: &bus.Local{}, Policy: policy.DefaultConfig(), Record: access.DefaultRecordConfig(), Logger: slog.New(slog.DiscardHandler), IDs: ids, Now: time.Now,
 		Platforms: map[string]platform.Platform{"vpaas": s.platform}, Metrics: prometheus.NewRegistry(),
 	})
 	h, err := httpd.New(httpd.Config{

@@ -40,13 +40,13 @@ func TestToken(t *testing.T) {
 			reason string
 			scope  string
 		}{
-			{"as VPaaS's client asks", asking("meeting:create meeting:read meeting:write participant:create participant:read participant:write"), 200, "", usher.AllScopes.String()},
-			{"with the public address", tokenForm(w.assertion(w.client, w.key, func(c map[string]any) { c["aud"] = audience })), 200, "", usher.AllScopes.String()},
+			{"as VPaaS's client asks", asking("meeting:create meeting:read meeting:write participant:create participant:read participant:write"), 200, "", usher.DefaultScopes.String()},
+			{"with the public address", tokenForm(w.assertion(w.client, w.key, func(c map[string]any) { c["aud"] = audience })), 200, "", usher.DefaultScopes.String()},
 			{"fewer scopes", asking("meeting:read"), 200, "", "meeting:read"},
 			{"fewer scopes in the form", set("scope", "meeting:read meeting:fly"), 200, "", "meeting:read"},
-			{"with its client_id", set("client_id", string(w.client.ID)), 200, "", usher.AllScopes.String()},
-			{"with a parameter that nobody knows", set("resource", "x"), 200, "", usher.AllScopes.String()},
-			{"the first time", tokenForm(used), 200, "", usher.AllScopes.String()},
+			{"with its client_id", set("client_id", string(w.client.ID)), 200, "", usher.DefaultScopes.String()},
+			{"with a parameter that nobody knows", set("resource", "x"), 200, "", usher.DefaultScopes.String()},
+			{"the first time", tokenForm(used), 200, "", usher.DefaultScopes.String()},
 			{"the second time", tokenForm(used), 400, "invalid_client", ""},
 			{"no scope that it may have", asking("meeting:fly"), 400, "invalid_scope", ""},
 			{"no scope that it may have, in the form", set("scope", "meeting:fly"), 400, "invalid_scope", ""},
@@ -291,7 +291,7 @@ func TestPages(t *testing.T) {
 	for i := range meetings {
 		meetings[i] = w.meeting()
 	}
-	other, otherKey := w.register(usher.AllScopes...)
+	other, otherKey := w.register(usher.DefaultScopes...)
 	if got := w.do(call{method: "GET", path: "/v1/meetings", bearer: w.token(other, otherKey)}); len(got.body["objects"].([]any)) != 0 {
 		t.Errorf("another client sees %v", got.body)
 	}
@@ -334,11 +334,11 @@ func clientCalls(p place) map[usher.Scope][]call {
 func TestWhoMayCall(t *testing.T) {
 	w := newWorld(t)
 	p := w.place(w.meeting())
-	stranger, strangersKey := w.register(usher.AllScopes...)
+	stranger, strangersKey := w.register(usher.DefaultScopes...)
 	strangers := w.token(stranger, strangersKey)
 	for scope, calls := range clientCalls(p) {
 		var without usher.Scopes
-		for _, s := range usher.AllScopes {
+		for _, s := range usher.DefaultScopes {
 			if s != scope {
 				without = append(without, s)
 			}
@@ -355,7 +355,7 @@ func TestWhoMayCall(t *testing.T) {
 			c.bearer = "x"
 			w.want("an invented token: "+name, w.do(c), 401, "The credentials were not accepted: they are malformed, expired, revoked or meant for another server.")
 			c.bearer = lacking
-			w.want("without the scope: "+name, w.do(c), 403, "This call needs the scope "+string(scope)+", which the access token does not have.")
+			w.want("without the scope: "+name, w.do(c), 403, "This call needs the scope "+string(scope)+", which the credentials do not have.")
 			if c.bearer = strangers; c.path != "/v1/meetings" {
 				w.want("another client: "+name, w.do(c), 404, "Invalid meeting ID")
 			}

@@ -34,6 +34,7 @@ import (
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/keys"
+	"usher/internal/policy"
 	"usher/internal/room"
 	"usher/internal/store"
 	"usher/internal/store/sqlstore"
@@ -85,7 +86,7 @@ func newWorld(t testing.TB, change ...func(*vpaas.Config)) *world {
 	rooms.Lease, rooms.Grace = lease, grace
 	registry := prometheus.NewRegistry()
 	door := access.New(access.Config{
-		Store: unsureDB{w.db, w.rooms}, Bus: &bus.Local{}, Rooms: rooms, Logger: logger, IDs: w.ids, Now: time.Now,
+		Store: unsureDB{w.db, w.rooms}, Bus: &bus.Local{}, Rooms: rooms, Policy: policy.DefaultConfig(), Record: access.DefaultRecordConfig(), Logger: logger, IDs: w.ids, Now: time.Now,
 		Derive: sealer.Derive, Metrics: registry,
 	})
 	config := vpaas.Config{
@@ -106,7 +107,7 @@ func newWorld(t testing.TB, change ...func(*vpaas.Config)) *world {
 		t.Fatal(err)
 	}
 	w.serve(door)
-	w.client, w.key = w.register(usher.AllScopes...)
+	w.client, w.key = w.register(usher.DefaultScopes...)
 	w.bearer = w.token(w.client, w.key)
 	return w
 }
