@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,6 +50,77 @@ type recordedPlace struct {
 type recorder struct {
 	rooms  []*attempt
 	places []*recordedPlace
+	// acknowledged is called after each answer.
+	acknowledged func()
+}
+
+// countdown returns a function to call and a channel that is closed by its nth call.
+func countdown(n int64) (func(), <-chan struct{}) {
+	var left atomic.Int64
+	left.Store(n)
+	reached := make(chan struct{})
+	return func() {
+		if left.Add(-1) == 0 {
+			close(reached)
+		}
+	}, reached
+}
+
+// load is what several workers do to a server until it is gone.
+type load struct {
+	recorders []*recorder
+	ended     []error
+	wg        sync.WaitGroup
+}
+
+// loadUntil starts the workers and returns when the server has acknowledged n things.
+func (s *Server) loadUntil(ctx context.Context, name string, n int64) *load {
+	s.t.Helper()
+	api := s.API()
+	acknowledged, reached := countdown(n)
+	l := &load{recorders: make([]*recorder, workers), ended: make([]error, workers)}
+	for i := range l.recorders {
+		l.recorders[i] = &recorder{acknowledged: acknowledged}
+		l.wg.Go(func() { l.ended[i] = l.recorders[i].work(ctx, api, fmt.Sprintf("%s-%d", name, i)) })
+	}
+	select {
+	case <-reached:
+	case <-ctx.Done():
+		s.t.Fatalf("the server did not acknowledge %d things: %v\n%s", n, ctx.Err(), s.output.tail())
+	}
+	return l
+}
+
+// wait returns when the workers have ended, which only the end of the server
+// may make them.
+func (l *load) wait(ctx context.Context, t *testing.T) {
+	t.Helper()
+	l.wg.Wait()
+	for i, err := range l.ended {
+		// A connection that is closed is no refusal; an answer that says anything
+		// but that the server stops is one.
+		if code := refusedWith(err); code != "" && code != "stopping" || ctx.Err() != nil {
+			t.Errorf("worker %d was not ended by the end of the server: %v", i, err)
+		}
+	}
+}
+
+// verify holds everything that was acknowledged against what the server has
+// after a restart, and returns the number of claims.
+func (l *load) verify(ctx context.Context, s *Server) (claims int, err error) {
+	s.t.Helper()
+	api := s.API()
+	err = atOnce(len(l.recorders), func(i int) error { return l.recorders[i].verify(ctx, api) })
+	for _, r := range l.recorders {
+		for _, p := range r.places {
+			s.Secret(p.secret.Reveal())
+			s.Secret(p.token.Reveal())
+			if p.acknowledged {
+				claims++
+			}
+		}
+	}
+	return claims, err
 }
 
 // work creates rooms and participants and claims their places until the server
@@ -62,18 +134,21 @@ func (r *recorder) work(ctx context.Context, api *client.API, name string) error
 			return err
 		}
 		room.id = made.ID
+		r.acknowledged()
 		for i := range placesPerRoom {
 			p := &recordedPlace{attempt: attempt{key: fmt.Sprintf("%s-%d", room.key, i)}, room: room.id}
 			r.places = append(r.places, p)
 			if err := p.make(ctx, api); err != nil {
 				return err
 			}
+			r.acknowledged()
 			p.sent = true
 			claimed, err := api.Claim(ctx, p.room, p.id, p.secret)
 			if err != nil {
 				return err
 			}
 			p.acknowledged, p.token = true, claimed.Token
+			r.acknowledged()
 		}
 	}
 }
@@ -94,26 +169,26 @@ func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 	places := make(map[usher.ID]bool)
 	claimed := 0
 	for n := range kills {
-		recorders := loadAndKill(t, s, n, time.Duration(200+rand.IntN(500))*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		l := s.loadUntil(ctx, fmt.Sprintf("kill-%d", n), 1+rand.Int64N(1000))
+		s.Kill()
+		l.wait(ctx, t)
 		wantSound(t, s)
 		s.Restart()
-		api := s.API()
-		if err := atOnce(len(recorders), func(i int) error { return recorders[i].verify(t.Context(), api) }); err != nil {
+		claims, err := l.verify(ctx, s)
+		if err != nil {
 			t.Errorf("after kill %d: %v", n+1, err)
 		}
-		for _, r := range recorders {
+		claimed += claims
+		for _, r := range l.recorders {
 			for _, room := range r.rooms {
 				rooms[room.id] = true
 			}
 			for _, p := range r.places {
 				places[p.id] = true
-				s.Secret(p.secret.Reveal())
-				s.Secret(p.token.Reveal())
-				if p.acknowledged {
-					claimed++
-				}
 			}
 		}
+		cancel()
 		if t.Failed() {
 			t.FailNow()
 		}
@@ -128,30 +203,6 @@ func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 		t.Error("no claim was acknowledged in all of the load")
 	}
 	t.Logf("%d rooms, %d participants and %d acknowledged claims after %d kills", len(rooms), len(places), claimed, kills)
-}
-
-// loadAndKill lets the workers load the server and kills it in the midst of that.
-func loadAndKill(t *testing.T, s *Server, round int, after time.Duration) []*recorder {
-	t.Helper()
-	api := s.API()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	recorders := make([]*recorder, workers)
-	ended := make([]error, workers)
-	var wg sync.WaitGroup
-	for i := range recorders {
-		recorders[i] = &recorder{}
-		wg.Go(func() { ended[i] = recorders[i].work(ctx, api, fmt.Sprintf("kill-%d-%d", round, i)) })
-	}
-	<-time.After(after)
-	s.Kill()
-	wg.Wait()
-	for i, err := range ended {
-		if refusedWith(err) != "" || ctx.Err() != nil {
-			t.Fatalf("worker %d was not stopped by the kill: %v\n%s", i, err, s.output.tail())
-		}
-	}
-	return recorders
 }
 
 // verify holds what the server has, after a restart, against what it had

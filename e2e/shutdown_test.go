@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -80,14 +79,7 @@ func TestSIGTERMUnderLoadLosesNothing(t *testing.T) {
 	for range halves {
 		begun = append(begun, s.halfSend(t))
 	}
-	api := s.API()
-	recorders, ended := make([]*recorder, workers), make([]error, workers)
-	var load sync.WaitGroup
-	for i := range recorders {
-		recorders[i] = &recorder{}
-		load.Go(func() { ended[i] = recorders[i].work(ctx, api, fmt.Sprintf("term-%d", i)) })
-	}
-	<-time.After(300 * time.Millisecond)
+	l := s.loadUntil(ctx, "term", 500)
 	mark := len(s.output.Bytes())
 	s.Terminate()
 	if err := s.output.await(ctx, "msg=\"stopping", mark); err != nil {
@@ -108,14 +100,7 @@ func TestSIGTERMUnderLoadLosesNothing(t *testing.T) {
 			t.Errorf("a socket was closed with %d, want 1012", code)
 		}
 	}
-	load.Wait()
-	for i, err := range ended {
-		// A connection that is closed between two requests is no refusal; one
-		// that is answered with anything but the stop is.
-		if code := refusedWith(err); code != "" && code != "stopping" || ctx.Err() != nil {
-			t.Errorf("worker %d ended with %v", i, err)
-		}
-	}
+	l.wait(ctx, t)
 	s.AwaitExit()
 	if conn, err := net.DialTimeout("tcp", hostOf(t, s.HTTP), time.Second); err == nil {
 		_ = conn.Close()
@@ -124,21 +109,8 @@ func TestSIGTERMUnderLoadLosesNothing(t *testing.T) {
 	wantSound(t, s)
 
 	s.Restart()
-	api = s.API()
-	if err := atOnce(len(recorders), func(i int) error { return recorders[i].verify(ctx, api) }); err != nil {
+	if _, err := l.verify(ctx, s); err != nil {
 		t.Error(err)
-	}
-	acknowledged := 0
-	for _, r := range recorders {
-		for _, p := range r.places {
-			s.Secret(p.secret.Reveal())
-			if p.acknowledged {
-				acknowledged++
-			}
-		}
-	}
-	if acknowledged == 0 {
-		t.Error("there was no load")
 	}
 	for _, id := range rooms {
 		s.must(http.StatusOK, http.MethodGet, "/api/v1/rooms/"+id, "")

@@ -1,0 +1,483 @@
+package identity_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"usher"
+	"usher/internal/identity"
+)
+
+// app is somebody's app with sessions.
+type app struct {
+	*httptest.Server
+
+	mu     sync.Mutex
+	now    time.Time
+	answer http.HandlerFunc
+	asked  []*http.Request
+}
+
+func newApp(t testing.TB) *app {
+	t.Helper()
+	a := &app{now: start, answer: text(`{"id":7,"name":"Anna","email":"anna@example.org","email_verified":true,"groups":["staff"]}`)}
+	a.Server = httptest.NewServer(a)
+	t.Cleanup(a.Close)
+	return a
+}
+
+func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	a.asked = append(a.asked, r)
+	answer := a.answer
+	a.mu.Unlock()
+	answer(w, r)
+}
+
+func (a *app) do(change func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change()
+}
+
+func (a *app) clock() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.now
+}
+
+func (a *app) requests() []*http.Request {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.asked
+}
+
+func (a *app) forward(t testing.TB, change ...func(*identity.ForwardConfig)) *identity.Forward {
+	t.Helper()
+	c := identity.DefaultForwardConfig()
+	c.URL = a.URL + "/whoami?for=usher"
+	for _, f := range change {
+		f(&c)
+	}
+	f, err := identity.NewForward(c, nil, a.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func text(body string) http.HandlerFunc { return status(http.StatusOK, body) }
+
+func status(code int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(code)
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+// withHeaders returns headers from names and values in turn.
+func withHeaders(pairs ...string) http.Header {
+	h := make(http.Header)
+	for i := 0; i < len(pairs); i += 2 {
+		h.Add(pairs[i], pairs[i+1])
+	}
+	return h
+}
+
+func present(f identity.Authenticator, pairs ...string) (usher.Identity, error) {
+	return f.Authenticate(context.Background(), identity.Proof{Session: withHeaders(pairs...)})
+}
+
+func TestForwardKnowsTheAppsUsers(t *testing.T) {
+	user := usher.Identity{App: usher.DefaultApp, Kind: usher.UserIdentity, Issuer: "session", Proof: "session session"}
+	anna := user
+	anna.Subject, anna.Name, anna.Email, anna.Groups = "7", "Anna", "anna@example.org", []string{"staff"}
+	for name, test := range map[string]struct {
+		config func(*identity.ForwardConfig)
+		answer http.HandlerFunc
+		want   func(*usher.Identity)
+	}{
+		"JSON with an id": {want: func(id *usher.Identity) { *id = anna }},
+		"JSON with sub": {
+			answer: text(fmt.Sprintf(`{"sub":"u7","id":"session 1","iat":%d,"exp":%d}`, start.Unix()-60, start.Unix()+60)),
+			want: func(id *usher.Identity) {
+				id.Subject, id.IssuedAt, id.Expires = "u7", time.Unix(start.Unix()-60, 0).UTC(), time.Unix(start.Unix()+60, 0).UTC()
+			},
+		},
+		"an address that is not verified": {
+			answer: text(`{"sub":"7","email":"a@b.c"}`),
+			want:   func(id *usher.Identity) { id.Subject = "7" },
+		},
+		"an address that is trusted": {
+			config: func(c *identity.ForwardConfig) { c.TrustEmail = true },
+			answer: text(`{"sub":"7","email":"a@b.c"}`),
+			want:   func(id *usher.Identity) { id.Subject, id.Email = "7", "a@b.c" },
+		},
+		"another app's shape": {
+			config: func(c *identity.ForwardConfig) {
+				c.App, c.Issuer, c.Claims = "acme", "acme", identity.ClaimNames{Subject: "user.uuid", Name: "user.handle"}
+			},
+			answer: text(`{"user":{"uuid":"x","handle":"jo"},"expires":"soon"}`),
+			want: func(id *usher.Identity) {
+				id.App, id.Issuer, id.Proof, id.Subject, id.Name = "acme", "acme", "session acme", "x", "jo"
+			},
+		},
+		"headers, as of Authelia": {
+			config: func(c *identity.ForwardConfig) {
+				c.TrustEmail = true
+				c.UserHeaders = identity.HeaderNames{Subject: "remote-user", Email: "Remote-Email", Name: "Remote-Name", Groups: "Remote-Groups"}
+			},
+			answer: func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Remote-User", "john")
+				w.Header().Set("Remote-Name", "John")
+				w.Header().Set("Remote-Email", "j@b.c")
+				w.Header().Set("Remote-Groups", "admins, dev")
+				w.WriteHeader(http.StatusAccepted)
+			},
+			want: func(id *usher.Identity) {
+				id.Subject, id.Name, id.Email, id.Groups = "john", "John", "j@b.c", []string{"admins", "dev"}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t)
+			if test.answer != nil {
+				a.do(func() { a.answer = test.answer })
+			}
+			if test.config == nil {
+				test.config = func(*identity.ForwardConfig) {}
+			}
+			got, err := present(a.forward(t, test.config), "Cookie", "session=1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := user
+			test.want(&want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("the identity differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestForwardSendsOnlyWhatItMay(t *testing.T) {
+	cookies := func(names ...string) func(*identity.ForwardConfig) {
+		return func(c *identity.ForwardConfig) { c.Cookies = names }
+	}
+	for name, test := range map[string]struct {
+		config func(*identity.ForwardConfig)
+		proof  identity.Proof
+		want   http.Header // nil: nothing is asked
+		err    error
+	}{
+		"all cookies":               {cookies(), identity.Proof{Session: withHeaders("Cookie", "a=1; b=2")}, withHeaders("Cookie", "a=1; b=2"), nil},
+		"the cookies of a session":  {cookies("sid", "sid.sig"), identity.Proof{Session: withHeaders("Cookie", `_ga=1;sid="x=y" ; sid.sig=z; sidx=1`)}, withHeaders("Cookie", `sid="x=y"; sid.sig=z`), nil},
+		"the same cookie twice":     {cookies("sid"), identity.Proof{Session: withHeaders("Cookie", "sid=1; sid=2")}, withHeaders("Cookie", "sid=1; sid=2"), nil},
+		"none of them":              {cookies("sid"), identity.Proof{Session: withHeaders("Cookie", "_ga=1; SID=2; sid")}, nil, identity.ErrNotMine},
+		"no cookies at all":         {cookies(), identity.Proof{Session: withHeaders("X-Other", "a")}, nil, identity.ErrNotMine},
+		"a dialect without session": {cookies(), identity.Proof{}, nil, identity.ErrNotMine},
+		"a token":                   {cookies(), identity.Proof{Bearer: "x", Session: withHeaders("Cookie", "a=1")}, nil, identity.ErrNotMine},
+		"something like a token":    {cookies(), identity.Proof{Malformed: true, Session: withHeaders("Cookie", "a=1")}, nil, identity.ErrNotMine},
+		"no header but those listed": {
+			func(c *identity.ForwardConfig) { c.Headers = []string{"x-tenant"} },
+			identity.Proof{Session: withHeaders("Cookie", "a=1", "X-Tenant", "t", "X-Forwarded-For", "127.0.0.1", "X-User", "root", "Host", "evil")},
+			withHeaders("Cookie", "a=1", "X-Tenant", "t"), nil,
+		},
+		"a token for the app to judge": {
+			func(c *identity.ForwardConfig) { c.Headers = []string{"authorization"} },
+			identity.Proof{Bearer: "x", Session: withHeaders("Authorization", "Bearer x")}, withHeaders("Authorization", "Bearer x"), nil,
+		},
+		"a listed header, but no cookie of a session": {
+			func(c *identity.ForwardConfig) { c.Cookies, c.Headers = []string{"sid"}, []string{"X-Tenant"} },
+			identity.Proof{Session: withHeaders("X-Tenant", "t")}, nil, identity.ErrNotMine,
+		},
+		"a header twice": {
+			func(c *identity.ForwardConfig) { c.Headers = []string{"X-Tenant"} },
+			identity.Proof{Session: withHeaders("Cookie", "a=1", "X-Tenant", "t", "X-Tenant", "u")}, nil, identity.ErrNotSignedIn,
+		},
+		"two Cookie headers":   {cookies(), identity.Proof{Session: withHeaders("Cookie", "a=1", "Cookie", "b=1")}, nil, identity.ErrNotSignedIn},
+		"a line break":         {cookies(), identity.Proof{Session: withHeaders("Cookie", "a=1\r\nX-User: root")}, nil, identity.ErrNotSignedIn},
+		"half a line break":    {cookies("a"), identity.Proof{Session: withHeaders("Cookie", "a=1\nX-User: root")}, nil, identity.ErrNotSignedIn},
+		"a zero":               {cookies(), identity.Proof{Session: withHeaders("Cookie", "a=\x00")}, nil, identity.ErrNotSignedIn},
+		"cookies without end":  {cookies(), identity.Proof{Session: withHeaders("Cookie", "a="+strings.Repeat("1", 16<<10))}, nil, identity.ErrNotSignedIn},
+		"an empty cookie line": {cookies(), identity.Proof{Session: withHeaders("Cookie", "")}, nil, identity.ErrNotMine},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t)
+			_, err := a.forward(t, test.config).Authenticate(t.Context(), test.proof)
+			if !errors.Is(err, test.err) {
+				t.Fatalf("%v, want %v", err, test.err)
+			}
+			asked := a.requests()
+			if test.want == nil {
+				if len(asked) > 0 {
+					t.Errorf("the app was asked with %v", asked[0].Header)
+				}
+				return
+			}
+			if len(asked) != 1 {
+				t.Fatalf("the app was asked %d times, want once", len(asked))
+			}
+			r := asked[0]
+			if r.Method != http.MethodGet || r.RequestURI != "/whoami?for=usher" || "http://"+r.Host != a.URL {
+				t.Errorf("it was asked %s %s at %s", r.Method, r.RequestURI, r.Host)
+			}
+			got := r.Header.Clone()
+			for _, ours := range []string{"Accept", "User-Agent", "Accept-Encoding"} {
+				got.Del(ours)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("the headers differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestForwardAnswers(t *testing.T) {
+	elsewhere := newApp(t)
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		want   error
+	}{
+		"401":                         {status(401, ""), identity.ErrNotSignedIn},
+		"403":                         {status(403, `{"sub":"1"}`), identity.ErrNotSignedIn},
+		"a way to a page to sign in":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) }, identity.ErrNotSignedIn},
+		"an empty object":             {text(`{}`), identity.ErrNotSignedIn},
+		"null":                        {text(`null`), identity.ErrNotSignedIn},
+		"a session that is over":      {text(fmt.Sprintf(`{"sub":"1","exp":%d}`, start.Unix())), identity.ErrNotSignedIn},
+		"404":                         {status(404, ""), identity.ErrIssuerUnavailable},
+		"500":                         {status(500, `{"sub":"1"}`), identity.ErrIssuerUnavailable},
+		"201":                         {status(201, `{"sub":"1"}`), identity.ErrIssuerUnavailable},
+		"a page":                      {text(`<html>sign in</html>`), identity.ErrIssuerUnavailable},
+		"a list":                      {text(`[{"sub":"1"}]`), identity.ErrIssuerUnavailable},
+		"nobody in particular":        {text(`{"name":"Anna"}`), identity.ErrIssuerUnavailable},
+		"a subject that is an object": {text(`{"sub":{"a":1}}`), identity.ErrIssuerUnavailable},
+		"a subject of two lines":      {text(`{"sub":"a\nb"}`), identity.ErrIssuerUnavailable},
+		"the subject twice":           {text(`{"sub":"a","sub":"b"}`), identity.ErrIssuerUnavailable},
+		"a time that is none":         {text(`{"sub":"a","exp":"never"}`), identity.ErrIssuerUnavailable},
+		"an answer without end":       {text(`{"sub":"a","x":"` + strings.Repeat("x", 64<<10) + `"}`), identity.ErrIssuerUnavailable},
+		"a connection that is reset":  {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, identity.ErrIssuerUnavailable},
+		"headers that nobody asked":   {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Remote-User", "root") }, identity.ErrIssuerUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t)
+			a.do(func() { a.answer = test.answer })
+			f := a.forward(t)
+			for range 2 { // a refusal is not remembered
+				got, err := present(f, "Cookie", "session=canary")
+				if !errors.Is(err, test.want) || got.Known() {
+					t.Errorf("%+v, %v; want %v", got, err, test.want)
+				}
+				if strings.Contains(err.Error(), "canary") {
+					t.Error("the error has the cookie in it")
+				}
+			}
+			if n := len(a.requests()); n != 2 {
+				t.Errorf("the app was asked %d times, want twice", n)
+			}
+		})
+	}
+	if n := len(elsewhere.requests()); n != 0 {
+		t.Errorf("another server was asked %d times", n)
+	}
+	t.Run("headers without a subject", func(t *testing.T) {
+		a := newApp(t)
+		_, err := present(a.forward(t, func(c *identity.ForwardConfig) { c.UserHeaders.Subject = "Remote-User" }), "Cookie", "a=1")
+		if !errors.Is(err, identity.ErrIssuerUnavailable) {
+			t.Errorf("%v, want ErrIssuerUnavailable", err)
+		}
+	})
+	t.Run("nothing in time", func(t *testing.T) {
+		a := newApp(t)
+		over := make(chan struct{})
+		t.Cleanup(func() { close(over) })
+		a.do(func() { a.answer = func(http.ResponseWriter, *http.Request) { <-over } })
+		_, err := present(a.forward(t, func(c *identity.ForwardConfig) { c.Timeout = 20 * time.Millisecond }), "Cookie", "a=1")
+		if !errors.Is(err, identity.ErrIssuerUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, want ErrIssuerUnavailable", err)
+		}
+	})
+}
+
+func TestForwardAsksNotTooManyAtOnce(t *testing.T) {
+	a := newApp(t)
+	over := make(chan struct{})
+	a.do(func() { a.answer = func(http.ResponseWriter, *http.Request) { <-over } })
+	f := a.forward(t, func(c *identity.ForwardConfig) { c.Timeout = 300 * time.Millisecond })
+	var wg sync.WaitGroup
+	for i := range 200 {
+		wg.Go(func() {
+			if _, err := present(f, "Cookie", fmt.Sprint("session=", i)); !errors.Is(err, identity.ErrIssuerUnavailable) {
+				t.Errorf("%v, want ErrIssuerUnavailable", err)
+			}
+		})
+	}
+	wg.Wait()
+	close(over)
+	if n := len(a.requests()); n == 0 || n > 64 {
+		t.Errorf("the app was asked %d times, want at most two rounds of 32", n)
+	}
+}
+
+func TestForwardRemembersForAWhile(t *testing.T) {
+	a := newApp(t)
+	f := a.forward(t, func(c *identity.ForwardConfig) { c.Headers = []string{"X-Tenant"} })
+	ask := func(want int, pairs ...string) {
+		t.Helper()
+		id, err := present(f, pairs...)
+		if err != nil || id.Subject != "7" {
+			t.Fatalf("%+v, %v", id, err)
+		}
+		id.Groups[0] = "operators" // what one caller makes of it is not another's
+		if again, err := present(f, pairs...); err != nil || again.Groups[0] != "staff" {
+			t.Errorf("%+v, %v", again, err)
+		}
+		if got := len(a.requests()); got != want {
+			t.Errorf("the app was asked %d times, want %d", got, want)
+		}
+	}
+	ask(1, "Cookie", "a=1")
+	ask(2, "Cookie", "a=2")
+	ask(3, "Cookie", "a=1", "X-Tenant", "t")
+	ask(4, "X-Tenant", "a=1")
+	a.do(func() { a.now = a.now.Add(10*time.Second - 1) })
+	ask(4, "Cookie", "a=1")
+	a.do(func() { a.now = a.now.Add(1) })
+	ask(5, "Cookie", "a=1")
+	// Who has signed out is out when the answer is no longer good.
+	a.do(func() { a.answer = status(401, ""); a.now = a.now.Add(10 * time.Second) })
+	if _, err := present(f, "Cookie", "a=1"); !errors.Is(err, identity.ErrNotSignedIn) {
+		t.Errorf("%v, want ErrNotSignedIn", err)
+	}
+	a.do(func() { a.answer = text(`{"sub":"7"}`) })
+	each := a.forward(t, func(c *identity.ForwardConfig) { c.CacheFor = 0 })
+	before := len(a.requests())
+	for range 3 {
+		if _, err := present(each, "Cookie", "a=1"); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := len(a.requests()) - before; got != 3 {
+		t.Errorf("without a memory the app was asked %d times of 3", got)
+	}
+}
+
+func TestForwardTrustsTheCAFile(t *testing.T) {
+	server := httptest.NewTLSServer(text(`{"sub":"7"}`))
+	server.Config.ErrorLog = nil
+	t.Cleanup(server.Close)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(file, certificate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := identity.DefaultForwardConfig()
+	c.URL, c.CAFile = server.URL, file
+	f, err := identity.NewForward(c, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := present(f, "Cookie", "a=1"); err != nil || id.Subject != "7" {
+		t.Errorf("%+v, %v", id, err)
+	}
+	if err := os.WriteFile(file, bytes.ToLower(certificate), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := identity.NewForward(c, nil, nil); err == nil {
+		t.Error("a file without certificates is accepted")
+	}
+}
+
+func TestForwardConfigValidate(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*identity.ForwardConfig)
+		want   []string
+	}{
+		"the defaults": {func(c *identity.ForwardConfig) { c.URL = "" }, nil},
+		"good": {func(c *identity.ForwardConfig) {
+			c.Cookies, c.Headers = []string{"sid"}, []string{"X-Tenant", "authorization"}
+		}, nil},
+		"a file":                        {func(c *identity.ForwardConfig) { c.URL = "file:///etc/passwd" }, []string{"url"}},
+		"a password":                    {func(c *identity.ForwardConfig) { c.URL = "http://a:b@localhost" }, []string{"url"}},
+		"the issuer of the development": {func(c *identity.ForwardConfig) { c.Issuer = "dev" }, []string{"issuer"}},
+		"an issuer that is two":         {func(c *identity.ForwardConfig) { c.Issuer = "a#b" }, []string{"issuer"}},
+		"no issuer and no app":          {func(c *identity.ForwardConfig) { c.Issuer, c.App = "", "" }, []string{"issuer", "app"}},
+		"what no cookie is called":      {func(c *identity.ForwardConfig) { c.Cookies = []string{"a=b", ""} }, []string{"cookies", "cookies"}},
+		"what no header is called":      {func(c *identity.ForwardConfig) { c.Headers = []string{"a: b", "a\r\nb"} }, []string{"headers", "headers"}},
+		"headers that are not theirs": {func(c *identity.ForwardConfig) {
+			c.Headers = []string{"host", "Transfer-Encoding", "content-length", "X-Forwarded-User", "cookie", "Upgrade", "te", "x-real-ip", "Connection"}
+		}, []string{"headers", "headers", "headers", "headers", "headers", "headers", "headers", "headers", "headers"}},
+		"a user without a name for good": {func(c *identity.ForwardConfig) { c.UserHeaders.Name = "Remote-Name" }, []string{"userHeaders.subject"}},
+		"no time":                        {func(c *identity.ForwardConfig) { c.Timeout = 0 }, []string{"timeout"}},
+		"too much time":                  {func(c *identity.ForwardConfig) { c.Timeout, c.CacheFor = time.Minute, time.Minute }, []string{"timeout", "cacheFor"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := identity.DefaultForwardConfig()
+			c.URL = "https://app.example.org/whoami?format=json"
+			test.change(&c)
+			var got []string
+			for _, p := range c.Validate() {
+				got = append(got, p.Field)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("the fields differ (-want +got):\n%s", diff)
+			}
+			if _, err := identity.NewForward(c, nil, nil); (err == nil) != (test.want == nil && c.Enabled()) {
+				t.Errorf("NewForward: %v", err)
+			}
+		})
+	}
+}
+
+func TestSameSite(t *testing.T) {
+	origins := []string{"https://app.example.org", "http://localhost:8080"}
+	for name, test := range map[string]struct {
+		method string
+		header http.Header
+		want   error
+	}{
+		"reading":                              {"GET", nil, nil},
+		"reading from another site":            {"HEAD", withHeaders("Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"), nil},
+		"a change from our page":               {"POST", withHeaders("Origin", "https://app.example.org", "Sec-Fetch-Site", "cross-site"), nil},
+		"a change from the server's own page":  {"DELETE", withHeaders("Origin", "https://usher.example", "Sec-Fetch-Site", "same-origin"), nil},
+		"the same without Origin":              {"PUT", withHeaders("Sec-Fetch-Site", "same-origin"), nil},
+		"a change from another site":           {"POST", withHeaders("Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"), identity.ErrCrossSite},
+		"a change from a sibling":              {"POST", withHeaders("Origin", "https://blog.example.org", "Sec-Fetch-Site", "same-site"), identity.ErrCrossSite},
+		"an origin that begins alike":          {"POST", withHeaders("Origin", "https://app.example.org.evil.example"), identity.ErrCrossSite},
+		"an origin with another port":          {"POST", withHeaders("Origin", "https://app.example.org:8443"), identity.ErrCrossSite},
+		"an origin in clear":                   {"POST", withHeaders("Origin", "http://app.example.org"), identity.ErrCrossSite},
+		"two origins":                          {"POST", withHeaders("Origin", "https://app.example.org", "Origin", "https://evil.example"), identity.ErrCrossSite},
+		"null":                                 {"POST", withHeaders("Origin", "null"), identity.ErrCrossSite},
+		"neither":                              {"POST", nil, identity.ErrCrossSite},
+		"typed in by hand":                     {"POST", withHeaders("Sec-Fetch-Site", "none"), identity.ErrCrossSite},
+		"a method that is unknown":             {"get", nil, identity.ErrCrossSite},
+		"a WebSocket from our page":            {"GET", withHeaders("Upgrade", "websocket", "Origin", "http://localhost:8080"), nil},
+		"a WebSocket from another site":        {"GET", withHeaders("Upgrade", "websocket", "Origin", "https://evil.example"), identity.ErrCrossSite},
+		"a WebSocket from no page at all":      {"GET", withHeaders("Upgrade", "websocket"), identity.ErrCrossSite},
+		"the mark of the browser, twice":       {"POST", withHeaders("Sec-Fetch-Site", "same-origin", "Sec-Fetch-Site", "cross-site"), identity.ErrCrossSite},
+		"null, though somebody has allowed it": {"POST", withHeaders("Origin", "null"), identity.ErrCrossSite},
+	} {
+		t.Run(name, func(t *testing.T) {
+			allowed := origins
+			if strings.HasPrefix(name, "null, though") {
+				allowed = []string{"null"}
+			}
+			if err := identity.SameSite(test.method, test.header, allowed); !errors.Is(err, test.want) {
+				t.Errorf("%v, want %v", err, test.want)
+			}
+		})
+	}
+}
