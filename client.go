@@ -33,3 +33,6 @@ func (c Client) CreatedAt() time.Time { return c.ID.Time() }
 
 // Revoked reports whether the client has lost all access.
 func (c Client) Revoked() bool { return !c.RevokedAt.IsZero() }
+
+// Expired reports whether the client's access has ended by itself.
+func (c Client) Expired(now time.Time) bool { return !c.Expires.IsZero() && !now.Before(c.Expires) }

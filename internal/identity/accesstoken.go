@@ -74,7 +74,7 @@ func (t *AccessTokens) Authenticate(ctx context.Context, p Proof) (usher.Identit
 	if p.Bearer == "" {
 		return usher.Identity{}, ErrNotMine
 	}
-	payload, _, err := t.Keys.Verify(p.Bearer.Reveal(), accessTokenType)
+	payload, kid, err := t.Keys.Verify(p.Bearer.Reveal(), accessTokenType)
 	switch {
 	case errors.Is(err, keys.ErrForeign), errors.Is(err, keys.ErrType):
 		return usher.Identity{}, ErrNotMine
@@ -103,5 +103,7 @@ func (t *AccessTokens) Authenticate(ctx context.Context, p Proof) (usher.Identit
 	case client.Revoked() || client.Expired(t.Now()) || c.IssuedAt.Before(client.NotBefore):
 		return usher.Identity{}, ErrBad
 	}
-	return clientIdentity(client, usher.ParseScopes(*c.Scope).And(client.Scopes)), nil
+	who := clientIdentity(client, usher.ParseScopes(*c.Scope).And(client.Scopes))
+	who.IssuedAt, who.Expires, who.Proof = c.IssuedAt.Time, c.Expires.Time, "access token, key "+kid
+	return who, nil
 }

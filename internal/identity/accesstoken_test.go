@@ -73,9 +73,14 @@ func TestAnAccessTokenShowsItsClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	kid, isKey := strings.CutPrefix(got.Proof, "access token, key ")
+	if _, err := usher.ParseID(kid); err != nil || !isKey {
+		t.Errorf("got proof %q, want the key that signed", got.Proof)
+	}
 	want := usher.Identity{
 		App: usher.DefaultApp, Kind: usher.ClientIdentity, Subject: string(c.ID), Name: c.Name,
-		Scopes: usher.Scopes{usher.MeetingCreate, usher.MeetingRead},
+		Scopes:   usher.Scopes{usher.MeetingCreate, usher.MeetingRead},
+		IssuedAt: start, Expires: start.Add(time.Hour), Proof: got.Proof,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("got (+), want (-):\n%s", diff)

@@ -89,7 +89,7 @@ func (a *APIKeys) Authenticate(ctx context.Context, p Proof) (usher.Identity, er
 		return usher.Identity{}, because(ErrBad, "it is not the API key of the client that it names")
 	case client.Revoked():
 		return usher.Identity{}, because(ErrBad, "the client is revoked")
-	case !client.Expires.IsZero() && !now.Before(client.Expires):
+	case client.Expired(now):
 		return usher.Identity{}, because(ErrBad, "the client's access has expired")
 	}
 	if now.Sub(client.LastUsed) >= lastUsedEvery {

@@ -146,6 +146,10 @@ func (a *Assertions) verify(ctx context.Context, assertion string) (usher.Client
 		return usher.Client{}, claims{}, fmt.Errorf("identity: read client: %w", err)
 	case client.Revoked():
 		return client, claims{}, refusal("the client is revoked")
+	case client.Expired(a.Now()):
+		return client, claims{}, refusal("the client's access has expired")
+	case client.PublicKey == "":
+		return client, claims{}, refusal("the client has an API key only")
 	}
 	key, err := a.keys.get(client)
 	if err != nil {
