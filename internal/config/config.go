@@ -48,9 +48,9 @@ type Config struct {
 
 // Server says where we listen and what we call ourselves.
 type Server struct {
-	HTTP      string `yaml:"http" doc:"Where to listen for plain HTTP: an IP address and port, localhost:PORT for the loopback addresses, :PORT for all interfaces, or nothing at all to switch it off."`
-	HTTPS     string `yaml:"https" doc:"Where to listen for HTTPS, likewise; the certificate is one for localhost that is made on first start and kept in the data folder."`
-	PublicURL string `yaml:"publicURL" doc:"What callers reach the server by, such as https://usher.example.com: the audience of tokens and the start of links. Needed outside development mode."`
+	HTTP      string   `yaml:"http" doc:"Where to listen for plain HTTP: an IP address and port, localhost:PORT for the loopback addresses, :PORT for all interfaces, or nothing at all to switch it off."`
+	HTTPS     string   `yaml:"https" doc:"Where to listen for HTTPS, likewise; the certificate is one for localhost that is made on first start and kept in the data folder."`
+	PublicURL string   `yaml:"publicURL" doc:"What callers reach the server by, such as https://usher.example.com: the audience of tokens and the start of links. Needed outside development mode."`
 	Origins   []string `yaml:"origins" doc:"The origins whose pages may call the native API from a browser, exactly as browsers write them, such as https://app.example.com."`
 	// TrustedProxies is read with [Server.Proxies].
 	TrustedProxies []string `yaml:"trustedProxies" doc:"The proxies in front of this server, as addresses or networks such as 10.0.0.0/8: what they write into X-Forwarded-For is believed, so that limits count callers and not the proxy."`

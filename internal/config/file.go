@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,26 +61,43 @@ func (l *loader) section(path string, node ast.Node) {
 		l.problem(path, "must be a section with keys (%s)", lineOf(node))
 		return
 	}
-	seen := make(map[string]ast.Node)
-	for entry := mapping.MapRange(); entry.Next(); {
-		key, err := scalar(entry.Key())
-		if err != nil {
-			l.problem(join(path, "?"), "the key %s (%s)", err, lineOf(entry.Key()))
-			continue
-		}
-		full := join(path, printable(key))
-		if first, double := seen[key]; double {
-			l.problem(full, "is given twice (%s and %s)", lineOf(first), lineOf(entry.Key()))
-			continue
-		}
-		seen[key] = entry.Key()
+	for full, entry := range l.entries(path, mapping) {
 		l.entry(path, full, entry.Key(), entry.Value())
+	}
+}
+
+// entries yields each entry of the section path with its own path. A key that
+// is none, or there twice, becomes a problem.
+func (l *loader) entries(path string, mapping ast.MapNode) iter.Seq2[string, *ast.MapNodeIter] {
+	return func(yield func(string, *ast.MapNodeIter) bool) {
+		seen := make(map[string]ast.Node)
+		for entry := mapping.MapRange(); entry.Next(); {
+			key, err := scalar(entry.Key())
+			if err != nil {
+				l.problem(join(path, "?"), "the key %s (%s)", err, lineOf(entry.Key()))
+				continue
+			}
+			full := join(path, printable(key))
+			if first, double := seen[key]; double {
+				l.problem(full, "is given twice (%s and %s)", lineOf(first), lineOf(entry.Key()))
+				continue
+			}
+			seen[key] = entry.Key()
+			if !yield(full, entry) {
+				return
+			}
+		}
 	}
 }
 
 // entry reads what the file has for the key full in the section path.
 func (l *loader) entry(path, full string, key, value ast.Node) {
-	if i := slices.IndexFunc(l.settings, func(s setting) bool { return s.path == full }); i >= 0 {
+	isSection := false
+	switch value.(type) {
+	case ast.MapNode, *ast.NullNode:
+		isSection = true
+	}
+	if i := slices.IndexFunc(l.settings, func(s setting) bool { return s.path == full || s.short == full && !isSection }); i >= 0 {
 		l.value(l.settings[i], value)
 		return
 	}
@@ -93,36 +112,91 @@ func (l *loader) entry(path, full string, key, value ast.Node) {
 	l.problem(full, "unknown key (%s)%s", lineOf(key), hint)
 }
 
-// value reads one setting: text, or a list of texts for one that is a list.
+// value reads one setting, of whatever form it is.
 func (l *loader) value(s setting, node ast.Node) {
-	if list, ok := s.value.Addr().Interface().(*[]string); ok {
+	switch list, isList := s.value.Addr().Interface().(*[]string); {
+	case isList:
 		l.list(s, list, node)
-		return
+	case s.isMap():
+		l.mapping(s, node)
+	case s.isSections():
+		l.sections(s, node)
+	default:
+		text, err := scalar(node)
+		if err != nil {
+			l.problem(s.path, "%s (%s)", err, lineOf(node))
+			return
+		}
+		l.set(s, text, lineOf(node))
 	}
-	text, err := scalar(node)
-	if err != nil {
-		l.problem(s.path, "%s (%s)", err, lineOf(node))
-		return
-	}
-	l.set(s, text, lineOf(node))
 }
 
-func (l *loader) list(s setting, list *[]string, node ast.Node) {
+// sequence returns what is in a list, and makes the list the source of s.
+func (l *loader) sequence(s setting, node ast.Node) []ast.Node {
 	sequence, ok := node.(*ast.SequenceNode)
 	if !ok {
 		l.problem(s.path, "must be a list (%s)", lineOf(node))
-		return
+		return nil
 	}
 	l.given[s.path] = true
 	l.origin[s.path] = lineOf(node)
+	for i, item := range sequence.Values {
+		l.origin[index(s.path, i)] = lineOf(item)
+	}
+	return sequence.Values
+}
+
+func (l *loader) list(s setting, list *[]string, node ast.Node) {
 	*list = nil
-	for _, item := range sequence.Values {
+	for _, item := range l.sequence(s, node) {
 		text, err := scalar(item)
 		if err != nil {
 			l.problem(s.path, "each of the list %s (%s)", err, lineOf(item))
 			continue
 		}
 		*list = append(*list, text)
+	}
+}
+
+// sections reads a list of sections. Each has settings of its own from then on.
+func (l *loader) sections(s setting, node ast.Node) {
+	items := l.sequence(s, node)
+	if len(items) == 0 {
+		return
+	}
+	s.value.Set(reflect.MakeSlice(s.value.Type(), len(items), len(items)))
+	for i, item := range items {
+		path := index(s.path, i)
+		l.settings = append(l.settings, settingsOfElement(path, s.value.Index(i))...)
+		l.section(path, item)
+	}
+}
+
+// mapping reads a section whose keys people choose, and whose values are all
+// of one type.
+func (l *loader) mapping(s setting, node ast.Node) {
+	if _, empty := node.(*ast.NullNode); empty {
+		return // as when all of a section's keys are comments
+	}
+	entries, ok := node.(ast.MapNode)
+	if !ok {
+		l.problem(s.path, "must be a section with names and values (%s)", lineOf(node))
+		return
+	}
+	l.given[s.path] = true
+	l.origin[s.path] = lineOf(node)
+	for full, entry := range l.entries(s.path, entries) {
+		key := strings.TrimPrefix(full, s.path+".")
+		if strings.HasPrefix(key, `"`) {
+			l.problem(full, "must be a name without dots and quotes, of characters that can be seen (%s)", lineOf(entry.Key()))
+			continue
+		}
+		if s.value.IsNil() {
+			s.value.Set(reflect.MakeMap(s.value.Type()))
+		}
+		value := reflect.New(s.value.Type().Elem()).Elem()
+		l.value(setting{path: full, value: value}, entry.Value())
+		s.value.SetMapIndex(reflect.ValueOf(key).Convert(s.value.Type().Key()), value)
 	}
 }
 
@@ -170,7 +244,7 @@ func (l *loader) suggest(path, full string) string {
 
 // printable keeps a foreign key on one line and from being taken for a path.
 func printable(key string) string {
-	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return r == '.' || !unicode.IsGraphic(r) }) {
+	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return strings.ContainsRune(`.[]"`, r) || !unicode.IsGraphic(r) }) {
 		return strconv.Quote(key)
 	}
 	return key

@@ -79,9 +79,7 @@ func Load(o Options) (Config, []string, error) {
 
 	c.Server.PublicURL = strings.TrimSuffix(c.Server.PublicURL, "/")
 	c.VPaaS.APIAddress = strings.TrimSuffix(c.VPaaS.APIAddress, "/")
-	for _, p := range c.Validate() {
-		l.invalid(p)
-	}
+	l.invalid(c.Validate()...)
 	if len(l.problems) > 0 {
 		return Config{}, nil, &Error{o.Path, l.problems}
 	}
@@ -151,22 +149,36 @@ func (l *loader) problem(path, format string, args ...any) {
 // set gives the setting the value that origin has for it.
 func (l *loader) set(s setting, text, origin string) {
 	l.given[s.path] = true
+	maps.DeleteFunc(l.origin, func(path, _ string) bool { return below(path, s.path) })
 	l.origin[s.path] = origin
 	if err := s.set(text); err != nil {
 		l.problem(s.path, "%s (%s)", err, origin)
 	}
 }
 
-// invalid adds a problem of a value that was read, and says where it was read,
-// unless it could not even be read.
-func (l *loader) invalid(p usher.FieldProblem) {
-	if slices.ContainsFunc(l.problems, func(q usher.FieldProblem) bool { return q.Field == p.Field }) {
-		return
+// invalid adds problems of values that were read, and says where they were
+// read. One of a value that could not even be read adds nothing.
+func (l *loader) invalid(problems ...usher.FieldProblem) {
+	unread := l.problems
+	for _, p := range problems {
+		if slices.ContainsFunc(unread, func(q usher.FieldProblem) bool { return below(p.Field, q.Field) }) {
+			continue
+		}
+		if origin := l.originOf(p.Field); origin != "" {
+			p.Message += " (" + origin + ")"
+		}
+		l.problems = append(l.problems, p)
 	}
-	if origin := l.origin[p.Field]; origin != "" {
-		p.Message += " (" + origin + ")"
+}
+
+// originOf returns where the setting was given, or else the list that it is in.
+func (l *loader) originOf(path string) string {
+	for ; path != ""; path = parent(path) {
+		if origin := l.origin[path]; origin != "" {
+			return origin
+		}
 	}
-	l.problems = append(l.problems, p)
+	return ""
 }
 
 // environment is the source of values in variables. An unknown variable of our
@@ -175,6 +187,9 @@ func (l *loader) invalid(p usher.FieldProblem) {
 func (l *loader) environment() {
 	var known []string // without the prefix, which says nothing about what is near
 	for _, s := range l.settings {
+		if s.env == "" {
+			continue
+		}
 		known = append(known, strings.TrimPrefix(s.env, envPrefix))
 		if text, ok := l.environ[s.env]; ok {
 			l.set(s, text, s.env)

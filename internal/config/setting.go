@@ -3,6 +3,7 @@ package config
 import (
 	"encoding"
 	"errors"
+	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -12,9 +13,13 @@ import (
 
 // setting is one value of a configuration and all the names that it has.
 type setting struct {
-	// path is the dotted key, as in server.publicURL.
+	// path is the dotted key, as in server.publicURL or issuers[0].issuer.
 	path string
-	// env is the environment variable, as in USHER_SERVER_PUBLIC_URL.
+	// short is the path of the section that stands for the setting where it has
+	// a value of its own; empty for most.
+	short string
+	// env is the environment variable, as in USHER_SERVER_PUBLIC_URL; empty for
+	// what belongs to one section of a list.
 	env string
 	doc string
 	// optional settings are not in force at their zero value.
@@ -38,20 +43,68 @@ func appendSettings(list []setting, prefix string, section reflect.Value) []sett
 			continue
 		}
 		path, value := join(prefix, key), section.Field(i)
-		if _, text := value.Addr().Interface().(encoding.TextUnmarshaler); value.Kind() == reflect.Struct && !text {
-			list = appendSettings(list, path, value)
+		if value.Kind() != reflect.Struct || isText(value) {
+			list = append(list, setting{
+				path: path, env: envName(path), doc: field.Tag.Get("doc"), optional: options == "omitempty", value: value,
+			})
 			continue
 		}
-		list = append(list, setting{path, envName(path), field.Tag.Get("doc"), options == "omitempty", value})
+		first := len(list)
+		list = appendSettings(list, path, value)
+		for j := range list[first:] {
+			if s := &list[first+j]; s.path == join(path, field.Tag.Get("short")) {
+				s.short = path
+			}
+		}
 	}
 	return list
 }
+
+// settingsOfElement returns the settings of one section of a list. What they
+// stand for where nothing is said is for their documentation to say.
+func settingsOfElement(path string, element reflect.Value) []setting {
+	list := appendSettings(nil, path, element)
+	for i, s := range list {
+		list[i].env = ""
+		list[i].optional = s.value.Kind() != reflect.Bool
+	}
+	return list
+}
+
+// isText reports whether a value is read from text as a whole.
+func isText(value reflect.Value) bool {
+	_, ok := value.Addr().Interface().(encoding.TextUnmarshaler)
+	return ok
+}
+
+// isMap reports whether the setting is a section whose keys people choose.
+func (s setting) isMap() bool { return s.value.Kind() == reflect.Map }
+
+// isSections reports whether the setting is a list of sections.
+func (s setting) isSections() bool {
+	return s.value.Kind() == reflect.Slice && s.value.Type().Elem().Kind() == reflect.Struct
+}
+
+// fileOnly reports whether the setting is of a form that only a file has.
+func (s setting) fileOnly() bool { return s.isMap() || s.isSections() }
 
 func join(prefix, key string) string {
 	if prefix == "" {
 		return key
 	}
 	return prefix + "." + key
+}
+
+// index is the path of one entry of a list.
+func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+
+// parent returns the path of what the setting at path is a part of, or "".
+func parent(path string) string { return path[:max(0, strings.LastIndexAny(path, ".["))] }
+
+// below reports whether path is that of top or of a part of it.
+func below(path, top string) bool {
+	rest, ok := strings.CutPrefix(path, top)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // envName turns vpaas.apiAddress into USHER_VPAAS_API_ADDRESS.
@@ -77,28 +130,19 @@ func envName(path string) string {
 // set reads text into the setting. The error is half a sentence, and does not
 // repeat the text, which may be a secret in the wrong place.
 func (s setting) set(text string) error {
+	if s.fileOnly() {
+		return errors.New("can only be given in a file")
+	}
 	switch p := s.value.Addr().Interface().(type) {
 	case encoding.TextUnmarshaler:
 		return p.UnmarshalText([]byte(text))
-	case *string:
-		*p = text
-	case *bool:
-		if text != "true" && text != "false" {
-			return errors.New("must be true or false")
-		}
-		*p = text == "true"
-	case *int:
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			return errors.New("must be a whole number")
-		}
-		*p = n
 	case *time.Duration:
 		d, err := time.ParseDuration(text)
 		if err != nil {
 			return errors.New("must be a duration such as 500ms, 30s or 24h")
 		}
 		*p = d
+		return nil
 	case *[]string:
 		*p = nil
 		for item := range strings.SplitSeq(text, ",") {
@@ -106,6 +150,22 @@ func (s setting) set(text string) error {
 				*p = append(*p, item)
 			}
 		}
+		return nil
+	}
+	switch s.value.Kind() {
+	case reflect.String:
+		s.value.SetString(text)
+	case reflect.Bool:
+		if text != "true" && text != "false" {
+			return errors.New("must be true or false")
+		}
+		s.value.SetBool(text == "true")
+	case reflect.Int, reflect.Int64:
+		n, err := strconv.ParseInt(text, 10, s.value.Type().Bits())
+		if err != nil {
+			return errors.New("must be a whole number")
+		}
+		s.value.SetInt(n)
 	default:
 		panic("config: " + s.path + " has a type that can't be set: " + s.value.Type().String())
 	}
@@ -115,16 +175,20 @@ func (s setting) set(text string) error {
 // text is the inverse of set, for people.
 func (s setting) text() string {
 	switch v := s.value.Interface().(type) {
-	case string:
-		return v
-	case bool:
-		return strconv.FormatBool(v)
-	case int:
-		return strconv.Itoa(v)
 	case []string:
 		return strings.Join(v, ",")
-	case interface{ String() string }:
+	case fmt.Stringer:
 		return v.String()
+	}
+	switch {
+	case s.fileOnly() && s.value.Len() == 0:
+		return ""
+	case s.value.Kind() == reflect.String:
+		return s.value.String()
+	case s.value.Kind() == reflect.Bool:
+		return strconv.FormatBool(s.value.Bool())
+	case s.value.CanInt():
+		return strconv.FormatInt(s.value.Int(), 10)
 	default:
 		panic("config: " + s.path + " has a type that can't be shown: " + s.value.Type().String())
 	}

@@ -9,9 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"usher"
+	"usher/internal/httpd"
+	"usher/internal/identity"
 	"usher/internal/platform/vpaas"
+	"usher/internal/policy"
 )
 
 // Validate returns every mistake in the configuration. It reads the files that
@@ -22,7 +26,12 @@ func (c Config) Validate() []usher.FieldProblem {
 	v.address("server.https", c.Server.HTTPS, c.Dev)
 	v.server(c)
 	v.check("data", c.Data != "", "must name a folder")
+	v.issuers(c.Issuers)
+	v.session(c)
 	v.operators(c.Operators)
+	v.section("policy", c.Policy.Validate())
+	v.section("limits", c.Limits.Validate())
+	v.section("audit", c.Record.Validate())
 	v.section("rooms", c.Rooms.Validate())
 	v.vpaas(c)
 	_, known := logLevels[c.Log.Level]
@@ -34,12 +43,26 @@ func (c Config) Validate() []usher.FieldProblem {
 
 // warnings returns what is allowed but unwise.
 func (c Config) warnings() []string {
+	type address struct{ path, url string }
+	addresses := []address{
+		{"server.publicURL", c.Server.PublicURL}, {"session.url", c.Session.URL}, {"vpaas.apiAddress", c.VPaaS.APIAddress},
+	}
+	for i, origin := range c.Server.Origins {
+		addresses = append(addresses, address{index("server.origins", i), origin})
+	}
+	for i, issuer := range c.Issuers {
+		path := index("issuers", i)
+		addresses = append(addresses, address{path + ".issuer", issuer.Issuer}, address{path + ".discovery", issuer.Discovery}, address{path + ".jwks", issuer.JWKS})
+	}
 	var list []string
-	for _, f := range []struct{ path, url string }{
-		{"server.publicURL", c.Server.PublicURL}, {"vpaas.apiAddress", c.VPaaS.APIAddress},
-	} {
-		if u, err := url.Parse(f.url); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
-			list = append(list, f.path+" is not https: tokens and secrets can be read on their way.")
+	for _, a := range addresses {
+		if u, err := url.Parse(a.url); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+			list = append(list, a.path+" is not https: what is sent can be read and changed on its way.")
+		}
+	}
+	for _, p := range c.Server.Proxies() {
+		if p.Bits() == 0 {
+			list = append(list, "server.trustedProxies trusts everybody: callers can say that they call from any address.")
 		}
 	}
 	return list
@@ -101,6 +124,47 @@ func (v *validator) server(c Config) {
 	case !c.Dev && (s.HTTP != "" || s.HTTPS != ""):
 		v.check("server.publicURL", false, "must say what callers reach the server by, as in https://usher.example.com")
 	}
+	for i, origin := range s.Origins {
+		path := index("server.origins", i)
+		v.check(path, isOrigin(origin), "must be an origin as browsers write it, such as https://app.example.com: in lower case, with the port if it is not the usual one, and nothing behind")
+		v.check(path, !slices.Contains(s.Origins[:i], origin), "is listed twice")
+	}
+	for i, network := range s.TrustedProxies {
+		_, err := parseNetwork(network)
+		v.check(index("server.trustedProxies", i), err == nil, fmt.Sprint(err))
+	}
+}
+
+// isOrigin reports whether text is a serialised origin (RFC 6454, section 6.1)
+// of the web, which is what an Origin header is compared with.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || text != u.Scheme+"://"+u.Host || text != strings.ToLower(text) || strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	isASCII := !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
+	return isASCII && (u.Scheme == "https" && u.Port() != "443" || u.Scheme == "http" && u.Port() != "80")
+}
+
+func (v *validator) issuers(issuers []identity.IssuerConfig) {
+	for _, p := range identity.ValidateIssuers(issuers) {
+		i, field, _ := strings.Cut(p.Field, ".")
+		v.check("issuers["+i+"]."+field, false, p.Message)
+	}
+}
+
+func (v *validator) session(c Config) {
+	const path = "session"
+	problems := c.Session.Validate()
+	v.section(path, problems)
+	v.check(path+".issuer", !slices.ContainsFunc(c.Issuers, func(i identity.IssuerConfig) bool { return i.Issuer == c.Session.Issuer }),
+		"is the name of one of issuers, whose users would be taken for those of the session")
+	if len(problems) > 0 || !c.Session.Enabled() {
+		return
+	}
+	if _, err := identity.NewForward(c.Session, nil, time.Now); err != nil {
+		v.check(path+".caFile", false, strings.TrimPrefix(err.Error(), "identity: forward authentication: "))
+	}
 }
 
 // parseURL reads the URL of a service. The message, empty if all is well, is
@@ -121,14 +185,24 @@ func parseURL(text string) (u *url.URL, message string) {
 func (v *validator) operators(operators []string) {
 	const path = "operators"
 	for i, o := range operators {
-		kind, subject, _ := strings.Cut(o, ":")
-		var err error
-		if kind == string(usher.ClientIdentity) {
-			_, err = usher.ParseID(subject)
-		}
-		ok := subject != "" && err == nil && (kind == string(usher.ClientIdentity) || kind == string(usher.UserIdentity))
-		v.check(path, ok, fmt.Sprintf("%q is neither client:ID nor user:ISSUER#SUBJECT", o))
+		v.check(path, isOperator(o), fmt.Sprintf("%q is none of client:ID, user:ISSUER#SUBJECT and group:ISSUER#NAME", o))
 		v.check(path, !slices.Contains(operators[:i], o), fmt.Sprintf("%q is listed twice", o))
+	}
+}
+
+// isOperator reports whether text is among what [usher.Identity.Keys] returns
+// for somebody who can be an operator.
+func isOperator(text string) bool {
+	kind, name, _ := strings.Cut(text, ":")
+	switch kind {
+	case string(usher.ClientIdentity):
+		_, err := usher.ParseID(name)
+		return err == nil
+	case string(usher.UserIdentity), "group":
+		issuer, subject, _ := strings.Cut(name, "#")
+		return issuer != "" && subject != ""
+	default:
+		return false
 	}
 }
 
@@ -163,9 +237,29 @@ func (v *validator) vpaas(c Config) {
 func withoutName(err error) string { return strings.TrimPrefix(err.Error(), vpaas.Name+": ") }
 
 func (v *validator) compat(c Config) {
-	meetings := c.Compat.Meetings.Enabled
-	v.check("compat.meetings.enabled", !meetings || c.Dev,
-		"must be false outside development mode: the routes know no callers, so that anybody could make meetings")
-	v.check("compat.vpaas.enabled", c.Compat.VPaaS.Enabled || !meetings || c.ForeignVPaaS(),
+	const access, role = "compat.meetings.access", "compat.meetings.role"
+	v.check("compat.vpaas.enabled", c.Compat.VPaaS.Enabled || !c.Compat.Meetings.Enabled || c.ForeignVPaaS(),
 		"must be true where compat.meetings is enabled and vpaas.apiAddress names no other VPaaS")
+	v.check("compat.vpaas.access", c.Compat.VPaaS.Access == httpd.ByIdentity,
+		"must be identity: only back ends with keys call a VPaaS, and participants have a secret of their own")
+	m := c.Compat.Meetings
+	switch m.Access {
+	case httpd.ByIdentity:
+	case httpd.BySession:
+		v.check(access, c.Session.Enabled(), "is session, which needs session.url: the address that is asked whose session it is")
+	case httpd.ToPublic:
+		v.check(role, m.Role != "", "must be speaker or host where compat.meetings.access is public: say what everybody may do")
+		v.check(role, m.Role == "" || c.canSpeak(m.Role),
+			"must be speaker, host, or a role of policy.roles with all that a speaker may do: a VPaaS lets nobody in with less")
+	default:
+		v.check(access, false, "must be identity, session or public")
+	}
+	v.check(role, m.Role == "" || m.Access == httpd.ToPublic, "is only for compat.meetings.access: public")
+}
+
+// canSpeak reports whether there is a role of that name that has at least the
+// permissions of a speaker.
+func (c Config) canSpeak(role usher.Role) bool {
+	permissions, known := policy.New(c.Policy).Permissions(role)
+	return known && usher.BuiltinRoles()[usher.Speaker].Within(permissions)
 }
