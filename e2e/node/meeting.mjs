@@ -17,7 +17,6 @@ const join = await outcome(
         participantSecret: participants.data?.participant_secret,
     }),
 );
-// The socket is the test's: it opens the location, and lets the script go on.
 const joinAgain = await outcome(
     raw.join({
         apiAddress,
