@@ -25,31 +25,42 @@ const controlBase = "http://usher.localhost"
 
 // operate calls f with the API of the server that holds the data folder or,
 // where none does, of one in this process that serves only f.
-func (d dataFlag) operate(ctx context.Context, env environment, f func(*client.API) error) (err error) {
-	transport := http.RoundTripper(&http.Transport{
+func (d dataFlag) operate(ctx context.Context, f func(*client.API) error) error {
+	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return datadir.Dial(ctx, d.Data) },
-	})
+	}
+	defer transport.CloseIdleConnections()
 	conn, err := datadir.Dial(ctx, d.Data)
 	switch {
 	case err == nil:
 		_ = conn.Close()
 	case errors.Is(err, datadir.ErrNotServed):
-		dir, err := datadir.Open(d.Data)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, dir.Close()) }()
-		cfg := config.Default()
-		cfg.Data = d.Data
-		s, err := newServer(ctx, cfg, serverOptions{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.close()) }()
-		transport = httpd.Loopback(s.handler, localOperator(), httpd.Origin{Base: controlBase, Local: true})
+		return d.alone(ctx, f)
 	default:
 		return err
 	}
+	return call(transport, f)
+}
+
+// alone serves f by a server in this process.
+func (d dataFlag) alone(ctx context.Context, f func(*client.API) error) (err error) {
+	dir, err := datadir.Open(d.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	cfg := config.Default()
+	cfg.Data = d.Data
+	s, err := newServer(ctx, cfg, serverOptions{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	return call(httpd.Loopback(s.handler, localOperator(), httpd.Origin{Base: controlBase, Local: true}), f)
+}
+
+// call gives f the API that the transport reaches.
+func call(transport http.RoundTripper, f func(*client.API) error) error {
 	a, err := client.New(controlBase, client.Options{Transport: transport})
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ type serveCommand struct {
 const shutdownTime = 20 * time.Second
 
 // Run serves until ctx ends.
-func (c serveCommand) Run(ctx context.Context, env environment) error {
+func (c serveCommand) Run(ctx context.Context, env environment) (err error) {
 	cfg, warnings, err := c.load(env, map[string]string{"server.http": c.HTTP, "server.https": c.HTTPS})
 	if err != nil {
 		return err
@@ -160,5 +160,5 @@ func (f configFlags) load(env environment, flags map[string]string) (config.Conf
 	if f.Data != "" {
 		set["data"] = f.Data
 	}
-	return config.Load(config.Options{Dev: f.Dev, Path: f.Config, Environ: env.Environ, Flags: set})
+	return config.Load(config.Options{Dev: f.Dev, Path: f.Config, Environ: env.Environ, DotEnv: ".env", Flags: set})
 }

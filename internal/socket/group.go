@@ -69,9 +69,14 @@ func (g *Group) Len() int {
 	return g.count
 }
 
+// cutOffTime is how long connections that were cut off may take to be gone: no
+// peer is waited for any more, only handlers.
+const cutOffTime = 5 * time.Second
+
 // Shutdown closes all connections with the code, lets no new ones in, and
 // returns when every Closed has returned. If ctx ends first, what is left is cut
-// off without a word and ctx's error is returned.
+// off without waiting for its peers. It is an error only if a handler is still
+// busy then.
 func (g *Group) Shutdown(ctx context.Context, code Code, reason string) error {
 	g.mu.Lock()
 	if g.stopped == nil {
@@ -90,9 +95,14 @@ func (g *Group) Shutdown(ctx context.Context, code Code, reason string) error {
 	case <-g.stopped:
 		return nil
 	case <-ctx.Done():
-		for _, c := range g.open() {
-			_ = c.conn.Close()
-		}
+	}
+	for _, c := range g.open() {
+		_ = c.conn.Close()
+	}
+	select {
+	case <-g.stopped:
+		return nil
+	case <-time.After(cutOffTime):
 		return fmt.Errorf("socket: shut down: %w", ctx.Err())
 	}
 }

@@ -62,9 +62,15 @@ func New(config Config) *Service {
 	}
 }
 
+// goodbye is how long peers may take to answer a shutdown's close: short, since
+// it is taken from the time in which they can come back.
+const goodbye = 2 * time.Second
+
 // Shutdown tells every participant to come back soon, lets nobody new in, and
-// returns when all have been seen off or ctx ends.
+// returns when all have been seen off.
 func (s *Service) Shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, goodbye)
+	defer cancel()
 	return s.sockets.Shutdown(ctx, socket.CodeRestart, "The server restarts; connect again.")
 }
 
