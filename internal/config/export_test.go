@@ -1,5 +1,21 @@
 package config
 
+// Setting is what the tests need to know of a setting.
+type Setting struct {
+	Path, Env      string
+	FileOnly, List bool
+}
+
+// Settings lists the settings of a [Config].
+func Settings() []Setting {
+	var list []Setting
+	for _, s := range settingsOf(new(Config)) {
+		_, isList := s.value.Interface().([]string)
+		list = append(list, Setting{s.path, s.env, s.fileOnly(), isList})
+	}
+	return list
+}
+
 // LoadInto fills any struct as [Load] fills a [Config], for what no section of
 // Config has yet.
 func LoadInto(root any, text string, environ []string, flags map[string]string) ([]string, error) {

@@ -24,6 +24,10 @@ type Options struct {
 	// Environ is the environment as os.Environ returns it. A variable without a
 	// value counts as not set.
 	Environ []string
+	// DotEnv is a file of variables that the environment lacks, one NAME=value
+	// a line. It is read in development mode only, so that no file which happens
+	// to be there changes another server. Empty is none, as is no such file.
+	DotEnv string
 	// Flags are values of the command line by dotted key, as in "server.http".
 	Flags map[string]string
 }
@@ -61,6 +65,9 @@ func Load(o Options) (Config, []string, error) {
 		c = Dev()
 	}
 	l := newLoader(&c, o.Environ)
+	if o.Dev && o.DotEnv != "" {
+		l.dotEnv(o.DotEnv)
+	}
 	if o.Path != "" {
 		text, err := readFile(o.Path)
 		if err != nil {
@@ -118,6 +125,8 @@ func named(path string, err error) error {
 type loader struct {
 	settings []setting
 	environ  map[string]string
+	// dotEnvOf names the file that a variable is from, if it is from one.
+	dotEnvOf map[string]string
 	// origin says which source each setting has its value from; those that are
 	// silent have none.
 	origin map[string]string
@@ -131,6 +140,7 @@ func newLoader(root any, environ []string) *loader {
 	l := &loader{
 		settings: settingsOf(root),
 		environ:  make(map[string]string),
+		dotEnvOf: make(map[string]string),
 		origin:   make(map[string]string),
 		given:    make(map[string]bool),
 	}
@@ -192,7 +202,7 @@ func (l *loader) environment() {
 		}
 		known = append(known, strings.TrimPrefix(s.env, envPrefix))
 		if text, ok := l.environ[s.env]; ok {
-			l.set(s, text, s.env)
+			l.set(s, text, l.variable(s.env))
 		}
 	}
 	for _, full := range slices.Sorted(maps.Keys(l.environ)) {
@@ -257,7 +267,7 @@ func (l *loader) resolveSecrets() {
 		if err := ref.resolve(l.environ); err != nil {
 			l.invalid(usher.FieldProblem{Field: s.path, Message: err.Error()})
 		}
-		if ref.inline() && l.origin[s.path] != s.env {
+		if ref.inline() && l.origin[s.path] != l.variable(s.env) {
 			l.warnings = append(l.warnings, fmt.Sprintf("%s is written out (%s); keep it in a file and write file:PATH, or in a variable and write env:NAME.", s.path, l.origin[s.path]))
 		}
 	}

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,7 +13,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"usher"
+	"usher/internal/access"
 	"usher/internal/config"
+	"usher/internal/httpd"
+	"usher/internal/identity"
+	"usher/internal/limit"
+	"usher/internal/policy"
+	"usher/internal/room"
 )
 
 // write makes a file of the text and returns its path.
@@ -128,66 +135,88 @@ func TestTheFileOfTheTutorialIsReadAsItIs(t *testing.T) {
 func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 	key := writeKey(t, ed25519Key(t))
 	ca := write(t, certificatePEM(t))
+	values := map[string]string{
+		"server.http": "127.0.0.1:81", "server.https": ":82", "server.publicURL": "https://usher.example.com/",
+		"server.origins": "https://app.example.com, https://beta.example.com:8443", "server.trustedProxies": "192.0.2.7,10.0.0.0/8,2001:db8::/32",
+		"data": "data", "operators": "client:euopeke6qei65m5prjcvnqv2lq, user:https://id.example.com#alice,group:https://id.example.com#staff",
+		"session.url": "https://app.example.com/me", "session.issuer": "app", "session.app": "one", "session.cookies": "sid",
+		"session.headers": "X-Device", "session.timeout": "1s", "session.cacheFor": "0s", "session.caFile": ca, "session.trustEmail": "true",
+		"session.claims.subject": "uid", "session.claims.email": "mail", "session.claims.emailVerified": "ok", "session.claims.name": "display", "session.claims.groups": "teams",
+		"session.userHeaders.subject": "Remote-User", "session.userHeaders.email": "Remote-Email", "session.userHeaders.name": "Remote-Name", "session.userHeaders.groups": "Remote-Groups",
+		"policy.lifetime": "1h", "policy.maxLifetime": "2h", "policy.excess": "refuse", "policy.admission": "open", "policy.openRole": "viewer",
+		"limits.mint": "1/1s", "limits.room": "2/1s", "limits.claim": "3/1s", "limits.open": "4/1s", "limits.failed": "0",
+		"audit.mode": "strict", "audit.keepFor": "48h", "audit.keepBytes": "3000000000",
+		"rooms.grace": "1m", "rooms.lease": "1s", "rooms.unjoined": "1h", "rooms.seats": "7",
+		"vpaas.apiAddress": "https://vpaas.example.com/base/", "vpaas.caFile": ca, "vpaas.timeout": "3s",
+		"vpaas.credentials.clientId": "euopeke6qei65m5prjcvnqv2lq", "vpaas.credentials.privateKeyPath": key,
+		"log.level": "debug", "log.format": "json",
+		"compat.vpaas.enabled": "false", "compat.vpaas.access": "identity",
+		"compat.meetings.enabled": "true", "compat.meetings.access": "public", "compat.meetings.role": "host",
+	}
+	claims := identity.ClaimNames{Subject: "uid", Email: "mail", EmailVerified: "ok", Name: "display", Groups: "teams"}
 	want := config.Config{
-		Server:    config.Server{HTTP: "127.0.0.1:81", HTTPS: ":82", PublicURL: "https://usher.example.com"},
+		Server: config.Server{
+			HTTP: "127.0.0.1:81", HTTPS: ":82", PublicURL: "https://usher.example.com",
+			Origins:        []string{"https://app.example.com", "https://beta.example.com:8443"},
+			TrustedProxies: []string{"192.0.2.7", "10.0.0.0/8", "2001:db8::/32"},
+		},
 		Data:      "data",
-		Operators: []string{"client:euopeke6qei65m5prjcvnqv2lq", "user:https://id.example.com#alice"},
+		Operators: []string{"client:euopeke6qei65m5prjcvnqv2lq", "user:https://id.example.com#alice", "group:https://id.example.com#staff"},
+		Session: identity.ForwardConfig{
+			URL: "https://app.example.com/me", Issuer: "app", App: "one", Cookies: []string{"sid"}, Headers: []string{"X-Device"},
+			Timeout: time.Second, CAFile: ca, TrustEmail: true, Claims: claims,
+			UserHeaders: identity.HeaderNames{Subject: "Remote-User", Email: "Remote-Email", Name: "Remote-Name", Groups: "Remote-Groups"},
+		},
+		Policy: policy.Config{
+			Lifetime: time.Hour, MaxLifetime: 2 * time.Hour, Excess: policy.Refuse, Admission: usher.AdmitOpen, OpenRole: usher.Viewer,
+		},
+		Limits: limit.Config{
+			Mint: limit.Rate{Count: 1, Per: time.Second}, Room: limit.Rate{Count: 2, Per: time.Second},
+			Claim: limit.Rate{Count: 3, Per: time.Second}, Open: limit.Rate{Count: 4, Per: time.Second},
+		},
+		Record: access.RecordConfig{Audit: access.Strict, KeepFor: 48 * time.Hour, KeepBytes: 3_000_000_000},
+		Rooms:  room.Config{Grace: time.Minute, Lease: time.Second, Unjoined: time.Hour, Seats: 7},
 		VPaaS: config.VPaaS{
 			APIAddress: "https://vpaas.example.com/base", CAFile: ca, Timeout: 3 * time.Second,
 			Credentials: config.Credentials{ClientID: "euopeke6qei65m5prjcvnqv2lq", PrivateKeyPath: key},
 		},
 		Log: config.Log{Level: "debug", Format: "json"},
+		Compat: config.Compat{
+			VPaaS:    config.VPaaSDialect{Access: httpd.ByIdentity},
+			Meetings: config.MeetingsDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Host},
+		},
 	}
-	want.Rooms.Grace, want.Rooms.Lease, want.Rooms.Unjoined, want.Rooms.Seats = time.Minute, time.Second, time.Hour, 7
-	want.Compat.VPaaS.Enabled = false
 
-	values := map[string]string{
-		"server.http": "127.0.0.1:81", "server.https": ":82", "server.publicURL": "https://usher.example.com/",
-		"data": "data", "operators": "client:euopeke6qei65m5prjcvnqv2lq, user:https://id.example.com#alice",
-		"rooms.grace": "1m", "rooms.lease": "1s", "rooms.unjoined": "1h", "rooms.seats": "7",
-		"vpaas.apiAddress": "https://vpaas.example.com/base/", "vpaas.caFile": ca, "vpaas.timeout": "3s",
-		"vpaas.credentials.clientId": "euopeke6qei65m5prjcvnqv2lq", "vpaas.credentials.privateKeyPath": key,
-		"log.level": "debug", "log.format": "json",
-		"compat.vpaas.enabled": "false", "compat.meetings.enabled": "false",
+	var environ []string
+	file := make(map[string]any)
+	for _, s := range config.Settings() {
+		text, given := values[s.Path]
+		switch {
+		case s.FileOnly || s.Path == "server.port": // which have tests of their own
+			continue
+		case !given:
+			t.Errorf("%s is given a value nowhere in this test", s.Path)
+			continue
+		}
+		environ = append(environ, s.Env+"="+text)
+		section, path := file, strings.Split(s.Path, ".")
+		for _, key := range path[:len(path)-1] {
+			if section[key] == nil {
+				section[key] = make(map[string]any)
+			}
+			section = section[key].(map[string]any)
+		}
+		section[path[len(path)-1]] = text
+		if s.List {
+			section[path[len(path)-1]] = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+		}
 	}
-	environ := []string{
-		"USHER_SERVER_HTTP=127.0.0.1:81", "USHER_SERVER_HTTPS=:82", "USHER_SERVER_PUBLIC_URL=https://usher.example.com",
-		"USHER_DATA=data", "USHER_OPERATORS=client:euopeke6qei65m5prjcvnqv2lq,user:https://id.example.com#alice",
-		"USHER_ROOMS_GRACE=1m", "USHER_ROOMS_LEASE=1s", "USHER_ROOMS_UNJOINED=1h", "USHER_ROOMS_SEATS=7",
-		"USHER_VPAAS_API_ADDRESS=https://vpaas.example.com/base", "USHER_VPAAS_CA_FILE=" + ca, "USHER_VPAAS_TIMEOUT=3s",
-		"USHER_VPAAS_CREDENTIALS_CLIENT_ID=euopeke6qei65m5prjcvnqv2lq", "USHER_VPAAS_CREDENTIALS_PRIVATE_KEY_PATH=" + key,
-		"USHER_LOG_LEVEL=debug", "USHER_LOG_FORMAT=json",
-		"USHER_COMPAT_VPAAS_ENABLED=false", "USHER_COMPAT_MEETINGS_ENABLED=false",
+	text, err := json.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
 	}
-	file := write(t, `
-# every key there is
-server:
-  http: 127.0.0.1:81
-  https: ":82"
-  publicURL: https://usher.example.com
-data: data
-operators:
-  - client:euopeke6qei65m5prjcvnqv2lq
-  - "user:https://id.example.com#alice"
-rooms: {grace: 1m, lease: 1s, unjoined: 1h, seats: 7}
-vpaas:
-  apiAddress: https://vpaas.example.com/base
-  caFile: `+ca+`
-  timeout: 3s
-  credentials:
-    clientId: euopeke6qei65m5prjcvnqv2lq
-    privateKeyPath: `+key+`
-log:
-  level: debug
-  format: json
-compat:
-  vpaas:
-    enabled: false
-  meetings:
-    enabled: false
-`)
 	for name, o := range map[string]config.Options{
-		"a file":          {Path: file},
+		"a file":          {Path: write(t, string(text))},
 		"the environment": {Environ: environ},
 		"flags":           {Flags: values},
 	} {
@@ -200,6 +229,22 @@ compat:
 				t.Errorf("warnings = %q", warnings)
 			}
 		})
+	}
+}
+
+func TestTheNamesOfVariablesFollowFromTheKeys(t *testing.T) {
+	got := make(map[string]string)
+	for _, s := range config.Settings() {
+		got[s.Path] = s.Env
+	}
+	for path, want := range map[string]string{
+		"data": "USHER_DATA", "server.publicURL": "USHER_SERVER_PUBLIC_URL", "server.trustedProxies": "USHER_SERVER_TRUSTED_PROXIES",
+		"vpaas.credentials.clientId": "USHER_VPAAS_CREDENTIALS_CLIENT_ID", "audit.mode": "USHER_AUDIT_MODE",
+		"compat.meetings.access": "USHER_COMPAT_MEETINGS_ACCESS",
+	} {
+		if got[path] != want {
+			t.Errorf("%s is %q in the environment, want %s", path, got[path], want)
+		}
 	}
 }
 
@@ -397,7 +442,16 @@ func TestWhatIsPrintedCanBeLoaded(t *testing.T) {
 	c, _ := load(t, config.Options{Dev: true, Path: write(t, `
 operators: ["user:https://id.example.com#alice", "client:euopeke6qei65m5prjcvnqv2lq"]
 data: "a: b # c"
-server: {port: 4000}
+server: {port: 4000, origins: ["https://app.example.com"], trustedProxies: ["::1"]}
+issuers:
+  - issuer: https://id.example.com
+    clientIds: ["007", "yes"]
+    claims: {groups: realm_access.roles}
+  - {issuer: https://other.example.com, audiences: [usher], leeway: 1m, trustEmail: true}
+session: {url: "https://app.example.com/me?a=b"}
+policy: {roles: {"on stage": [join, publish_audio], "1": []}}
+limits: {mint: 5/1s, clients: {euopeke6qei65m5prjcvnqv2lq: 0}}
+audit: strict
 rooms: {unjoined: 36h}
 `)})
 	var printed bytes.Buffer

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/goccy/go-yaml"
 )
@@ -28,9 +29,11 @@ const docHead = `# Configuration
 A server takes its configuration from these sources, each overriding those before it:
 
 1. the defaults below, or those for development mode with ` + "`--dev`" + `;
-2. the file given with ` + "`--config`" + `, in YAML or JSON, where the key ` + "`server.http`" + ` is ` + "`http`" + ` in the section ` + "`server`" + `;
+2. the file given with ` + "`--config`" + `, in YAML or JSON, where the key ` + "`server.http`" + ` is ` + "`http`" + ` in the section ` + "`server`" + `, and ` + "`issuers[].issuer`" + ` is ` + "`issuer`" + ` in each section of the list ` + "`issuers`" + `;
 3. the environment, where a list is separated by commas and a variable without a value counts as not set;
 4. flags.
+
+In development mode, and only there, variables that the environment lacks are taken from the file ` + "`.env`" + ` of the folder that the server is started in, if there is one: one ` + "`NAME=value`" + ` a line, the value bare, in single quotes, or in double quotes with ` + "`\\n`" + ` and the like. Comments begin with ` + "`#`" + `; nothing is put in for ` + "`$NAME`" + `.
 
 Unknown keys, keys given twice and values that can't be right stop the start, with all mistakes listed. ` +
 	"`usher config check`" + ` lists them without starting, and ` + "`usher config print`" + ` shows what is in force.
@@ -45,13 +48,33 @@ func Doc(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	_, _ = out.WriteString(docHead)
 	for i, s := range settingsOf(&normal) {
-		fmt.Fprintf(out, "\n## `%s`\n\n%s\n\n", s.path, s.doc)
-		fmt.Fprintf(out, "- Environment: `%s`\n- Default: %s\n", s.env, shown(s))
+		describe(out, s)
 		if d := devSettings[i]; d.text() != s.text() {
 			fmt.Fprintf(out, "- With `--dev`: %s\n", shown(d))
 		}
+		if s.isSections() {
+			for _, part := range settingsOfElement(s.path+"[]", reflect.New(s.value.Type().Elem()).Elem()) {
+				describe(out, part)
+			}
+		}
 	}
 	return out.Flush()
+}
+
+func describe(out io.Writer, s setting) {
+	fmt.Fprintf(out, "\n## `%s`\n\n%s\n\n", s.path, s.doc)
+	if s.short != "" {
+		fmt.Fprintf(out, "- In short: `%s: %s` in place of the section\n", s.short, s.text())
+	}
+	if s.env == "" || s.fileOnly() {
+		fmt.Fprint(out, "- Environment: none, only the file\n")
+	} else {
+		fmt.Fprintf(out, "- Environment: `%s`\n", s.env)
+	}
+	if s.env == "" && s.optional {
+		return // its text says what not to set it means
+	}
+	fmt.Fprintf(out, "- Default: %s\n", shown(s))
 }
 
 func shown(s setting) string {

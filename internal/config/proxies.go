@@ -20,11 +20,11 @@ func (s Server) Proxies() []netip.Prefix {
 // parseNetwork reads an address or a network. The error is half a sentence.
 func parseNetwork(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
-	if addr, single := netip.ParseAddr(text); single == nil {
+	if addr, single := netip.ParseAddr(text); single == nil && addr.Zone() == "" {
 		p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	switch {
-	case err != nil || p.Addr().Zone() != "":
+	case err != nil:
 		return netip.Prefix{}, errors.New("must be an address or a network, such as 192.0.2.7 or 10.0.0.0/8")
 	case p.Addr().Is4In6():
 		return netip.Prefix{}, errors.New("must be written as IPv4, without ::ffff:")

@@ -15,8 +15,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"usher"
 	"usher/internal/certs"
 	"usher/internal/config"
+	"usher/internal/httpd"
+	"usher/internal/identity"
+	"usher/internal/limit"
 )
 
 func TestValidate(t *testing.T) {
@@ -56,8 +62,8 @@ func TestValidate(t *testing.T) {
 		"a public fragment":         {func(c *config.Config) { c.Server.PublicURL = "https://a.example#" }, "server.publicURL: must have neither query"},
 		"a password in the URL":     {func(c *config.Config) { c.Server.PublicURL = "https://u:p@a.example" }, "server.publicURL: must carry no user"},
 		"no data folder":            {func(c *config.Config) { c.Data = "" }, "data: must name a folder"},
-		"an operator by name":       {func(c *config.Config) { c.Operators = []string{"alice"} }, `operators: "alice" is neither`},
-		"a client that is no id":    {func(c *config.Config) { c.Operators = []string{"client:alice"} }, `operators: "client:alice" is neither`},
+		"an operator by name":       {func(c *config.Config) { c.Operators = []string{"alice"} }, `operators: "alice" is none of`},
+		"a client that is no id":    {func(c *config.Config) { c.Operators = []string{"client:alice"} }, `operators: "client:alice" is none of`},
 		"an operator twice":         {func(c *config.Config) { c.Operators = []string{"user:a#b", "user:a#b"} }, `operators: "user:a#b" is listed twice`},
 		"a room's own mistake":      {func(c *config.Config) { c.Rooms.Grace = 0 }, "rooms.grace: must be at least 1s"},
 		"a log level":               {func(c *config.Config) { c.Log.Level = "INFO" }, "log.level: must be"},
@@ -65,7 +71,91 @@ func TestValidate(t *testing.T) {
 		"no time-out":               {func(c *config.Config) { c.VPaaS.Timeout = 0 }, "vpaas.timeout: must be at least"},
 		"a client id":               {func(c *config.Config) { c.VPaaS.Credentials.ClientID = "EUOPEKE6QEI65M5PRJCVNQV2LQ" }, "vpaas.credentials.clientId: must be"},
 		"no API address":            {func(c *config.Config) { c.VPaaS.APIAddress = "vpaas" }, "vpaas.apiAddress: must be an absolute URL"},
-		"open routes":               {func(c *config.Config) { c.Compat.Meetings.Enabled = true }, "compat.meetings.enabled: must be false"},
+		"a user of no issuer":       {func(c *config.Config) { c.Operators = []string{"user:alice"} }, `operators: "user:alice" is none of`},
+		"a user without a subject":  {func(c *config.Config) { c.Operators = []string{"user:https://a.example#"} }, `operators: "user:https://a.example#" is none of`},
+		"a group":                   {func(c *config.Config) { c.Operators = []string{"group:https://a.example#staff"} }, ""},
+		"a group of no issuer":      {func(c *config.Config) { c.Operators = []string{"group:#staff"} }, `operators: "group:#staff" is none of`},
+		"a guest as operator":       {func(c *config.Config) { c.Operators = []string{"guest:a#b"} }, `operators: "guest:a#b" is none of`},
+		"an origin twice": {
+			func(c *config.Config) { c.Server.Origins = []string{"https://a.example", "https://a.example"} },
+			"server.origins[1]: is listed twice",
+		},
+		"a mistake of the policy": {func(c *config.Config) { c.Policy.OpenRole = "king" }, "policy.openRole: is not a role"},
+		"a role that exists": {
+			func(c *config.Config) { c.Policy.Roles = map[string][]string{"host": {"join"}} },
+			"policy.roles.host: is a role that always exists",
+		},
+		"an unknown permission": {
+			func(c *config.Config) { c.Policy.Roles = map[string][]string{"king": {"rule"}} },
+			`policy.roles.king: unknown permission "rule"`,
+		},
+		"a limit for no client": {
+			func(c *config.Config) { c.Limits.Clients = map[string]limit.Rate{"alice": {}} },
+			"limits.clients.alice: is not the id of a client",
+		},
+		"an audit":       {func(c *config.Config) { c.Record.Audit = "sometimes" }, "audit.mode: must be batched or strict"},
+		"a short memory": {func(c *config.Config) { c.Record.KeepFor = 0 }, "audit.keepFor: must be at least 1h"},
+		"a second issuer's mistake": {
+			func(c *config.Config) {
+				c.Issuers = []identity.IssuerConfig{{Issuer: "https://a.example", Audiences: []string{"usher"}}, {Issuer: "b", Audiences: []string{"usher"}}}
+			},
+			"issuers[1].issuer: must be an absolute URL",
+		},
+		"an issuer for any app": {
+			func(c *config.Config) { c.Issuers = []identity.IssuerConfig{{Issuer: "https://a.example"}} },
+			"issuers[0].clientIds: must be set",
+		},
+		"an issuer called as the session": {
+			func(c *config.Config) {
+				c.Issuers = []identity.IssuerConfig{{Issuer: "https://a.example", Audiences: []string{"usher"}}}
+				c.Session.Issuer = "https://a.example"
+			},
+			"session.issuer: is the name of one of issuers",
+		},
+		"a session's mistake":      {func(c *config.Config) { c.Session.CacheFor = time.Hour }, "session.cacheFor: must be from 0s"},
+		"a VPaaS for sessions":     {func(c *config.Config) { c.Compat.VPaaS.Access = httpd.BySession }, "compat.vpaas.access: must be identity"},
+		"a VPaaS for the public":   {func(c *config.Config) { c.Compat.VPaaS.Access = httpd.ToPublic }, "compat.vpaas.access: must be identity"},
+		"meetings for known ones":  {func(c *config.Config) { c.Compat.Meetings.Enabled = true }, ""},
+		"access of a kind unknown": {func(c *config.Config) { c.Compat.Meetings.Access = "open" }, "compat.meetings.access: must be identity, session or public"},
+		"access of no kind":        {func(c *config.Config) { c.Compat.Meetings.Access = "" }, "compat.meetings.access: must be identity, session or public"},
+		"a role for known callers": {func(c *config.Config) { c.Compat.Meetings.Role = usher.Host }, "compat.meetings.role: is only for compat.meetings.access: public"},
+		"sessions without an app": {
+			func(c *config.Config) { c.Compat.Meetings.Access = httpd.BySession },
+			"compat.meetings.access: is session, which needs session.url",
+		},
+		"sessions of an app": {
+			func(c *config.Config) {
+				c.Compat.Meetings.Access, c.Session.URL = httpd.BySession, "https://app.example.com/me"
+			},
+			"",
+		},
+		"a public without a role": {
+			func(c *config.Config) { c.Compat.Meetings.Access = httpd.ToPublic },
+			"compat.meetings.role: must be speaker or host where compat.meetings.access is public: say",
+		},
+		"a public that may only watch": {
+			func(c *config.Config) {
+				c.Compat.Meetings.Access, c.Compat.Meetings.Role = httpd.ToPublic, usher.Viewer
+			},
+			"compat.meetings.role: must be speaker, host, or",
+		},
+		"a public of speakers": {
+			func(c *config.Config) {
+				c.Compat.Meetings.Access, c.Compat.Meetings.Role = httpd.ToPublic, usher.Speaker
+			},
+			"",
+		},
+		"a public with an unknown role": {
+			func(c *config.Config) { c.Compat.Meetings.Access, c.Compat.Meetings.Role = httpd.ToPublic, "king" },
+			"compat.meetings.role: must be speaker, host, or",
+		},
+		"a public with a role of our own": {
+			func(c *config.Config) {
+				c.Policy.Roles = map[string][]string{"king": strings.Fields(usher.AllPermissions.String())}
+				c.Compat.Meetings.Access, c.Compat.Meetings.Role = httpd.ToPublic, "king"
+			},
+			"",
+		},
 		"meetings at no VPaaS": {
 			func(c *config.Config) { *c = config.Dev(); c.Compat.VPaaS.Enabled = false },
 			"compat.vpaas.enabled: must be true",
@@ -129,14 +219,78 @@ func TestForeignVPaaS(t *testing.T) {
 	}
 }
 
-func TestPlainAddressesGetAWarning(t *testing.T) {
-	for url, want := range map[string]int{
-		"http://usher.example.com": 1, "https://usher.example.com": 0, "http://localhost:8080": 0, "http://[::1]:8080": 0,
+func TestOriginsAreThoseThatBrowsersWrite(t *testing.T) {
+	for origin, ok := range map[string]bool{
+		"https://app.example.com": true, "http://localhost:5173": true, "https://[::1]:3000": true, "https://xn--bcher-kva.example": true,
+		"*": false, "null": false, "": false, "app.example.com": false, "https://*.example.com": false, "https://": false,
+		"https://app.example.com/": false, "https://app.example.com/app": false, "https://app.example.com?x": false,
+		"https://app.example.com#": false, "https://u:p@app.example.com": false, "https://App.example.com": false,
+		"HTTPS://app.example.com": false, "https://app.example.com:443": false, "http://app.example.com:80": false,
+		"http://app.example.com:443": true, "https://app.example.com:": false, "https://bücher.example": false, "ftp://a.example": false,
 	} {
-		_, warnings := load(t, config.Options{Flags: map[string]string{"server.publicURL": url}})
-		if len(warnings) != want {
-			t.Errorf("%s: warnings = %q, want %d", url, warnings, want)
+		c := config.Default()
+		c.Server.PublicURL, c.Server.Origins = "https://usher.example.com", []string{origin}
+		got := c.Validate()
+		if ok != (len(got) == 0) {
+			t.Errorf("%q: problems = %v, want one: %t", origin, got, !ok)
 		}
+		for _, p := range got {
+			if p.Field != "server.origins[0]" {
+				t.Errorf("%q: a problem of %s", origin, p.Field)
+			}
+		}
+	}
+}
+
+func TestTrustedProxies(t *testing.T) {
+	for text, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7/32", "10.0.0.0/8": "10.0.0.0/8", "::1": "::1/128", "2001:db8::/32": "2001:db8::/32", "0.0.0.0/0": "0.0.0.0/0",
+		"10.1.2.3/8": "", "::ffff:10.0.0.0/104": "", "::ffff:10.0.0.1": "", "fe80::1%eth0": "", "proxy": "", "": "", "10.0.0.0/33": "",
+	} {
+		c := config.Default()
+		c.Server.PublicURL, c.Server.TrustedProxies = "https://usher.example.com", []string{text}
+		problems := c.Validate()
+		if (want == "") != (len(problems) == 1 && problems[0].Field == "server.trustedProxies[0]") {
+			t.Errorf("%q: problems = %v", text, problems)
+		}
+		got := ""
+		for _, p := range c.Server.Proxies() {
+			got += p.String()
+		}
+		if got != want {
+			t.Errorf("%q: networks = %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestWhatIsUnwiseGetsAWarning(t *testing.T) {
+	plain := func(path string) string {
+		return path + " is not https: what is sent can be read and changed on its way."
+	}
+	for name, tc := range map[string]struct {
+		text string
+		want []string
+	}{
+		"https everywhere": {"server: {origins: [\"https://a.example\"], trustedProxies: [10.0.0.0/8]}", nil},
+		"this machine":     {"server: {publicURL: \"http://[::1]:8080\", origins: [\"http://localhost:5173\"]}", nil},
+		"a plain address":  {"server: {publicURL: \"http://usher.example.com\"}", []string{plain("server.publicURL")}},
+		"a plain origin":   {"server: {origins: [\"https://a.example\", \"http://b.example\"]}", []string{plain("server.origins[1]")}},
+		"a plain session":  {"session: {url: \"http://app.example.com\"}", []string{plain("session.url")}},
+		"a plain issuer": {
+			"issuers: [{issuer: \"http://a.example\", jwks: \"http://a.example/keys\", audiences: [usher]}]",
+			[]string{plain("issuers[0].issuer"), plain("issuers[0].jwks")},
+		},
+		"trust in everybody": {
+			"server: {trustedProxies: [\"::/0\"]}",
+			[]string{"server.trustedProxies trusts everybody: callers can say that they call from any address."},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, got := load(t, config.Options{Dev: true, Path: write(t, tc.text)})
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 
@@ -180,13 +334,13 @@ func certificatePEM(t *testing.T) string {
 	return string(text)
 }
 
-func TestFilesOfAnotherVPaaSAreChecked(t *testing.T) {
+func TestFilesThatAreNamedAreChecked(t *testing.T) {
 	weak, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
 	none := filepath.Join(t.TempDir(), "none.pem")
-	const key, ca = "vpaas.credentials.privateKeyPath", "vpaas.caFile"
+	const key, ca, sessionCA = "vpaas.credentials.privateKeyPath", "vpaas.caFile", "session.caFile"
 	for name, tc := range map[string]struct {
 		field, path string
 		// want is in the one problem, beside the path; empty is none.
@@ -199,11 +353,15 @@ func TestFilesOfAnotherVPaaSAreChecked(t *testing.T) {
 		"a certificate":         {ca, write(t, certificatePEM(t)), ""},
 		"no certificate":        {ca, none, "no such file"},
 		"a certificate of text": {ca, write(t, canary), "PEM"},
+
+		"an app's certificate":      {sessionCA, write(t, certificatePEM(t)), ""},
+		"an app's none":             {sessionCA, none, "no such file"},
+		"an app's that is but text": {sessionCA, write(t, canary), "no certificates"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			flags := map[string]string{
 				"vpaas.apiAddress": "https://vpaas.example.com", "vpaas.credentials.clientId": "euopeke6qei65m5prjcvnqv2lq",
-				key: writeKey(t, ed25519Key(t)),
+				key: writeKey(t, ed25519Key(t)), "session.url": "https://app.example.com/me",
 			}
 			flags[tc.field] = tc.path
 			got := problems(t, config.Options{Dev: true, Flags: flags})
