@@ -16,6 +16,9 @@ func Settings() []Setting {
 	return list
 }
 
+// ParseDotEnv reads the text of a file of variables.
+var ParseDotEnv = parseDotEnv
+
 // LoadInto fills any struct as [Load] fills a [Config], for what no section of
 // Config has yet.
 func LoadInto(root any, text string, environ []string, flags map[string]string) ([]string, error) {

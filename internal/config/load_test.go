@@ -2,24 +2,17 @@ package config_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"usher"
-	"usher/internal/access"
 	"usher/internal/config"
-	"usher/internal/httpd"
-	"usher/internal/identity"
-	"usher/internal/limit"
-	"usher/internal/policy"
-	"usher/internal/room"
 )
 
 // write makes a file of the text and returns its path.
@@ -129,151 +122,6 @@ func TestTheFileOfTheTutorialIsReadAsItIs(t *testing.T) {
 	c, _ = load(t, config.Options{Path: path, Flags: public})
 	if got := c.Server.HTTPS; got != ":3000" {
 		t.Errorf("outside development mode the port means %q, want all interfaces", got)
-	}
-}
-
-func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
-	key := writeKey(t, ed25519Key(t))
-	ca := write(t, certificatePEM(t))
-	values := map[string]string{
-		"server.http": "127.0.0.1:81", "server.https": ":82", "server.publicURL": "https://usher.example.com/",
-		"server.origins": "https://app.example.com, https://beta.example.com:8443", "server.trustedProxies": "192.0.2.7,10.0.0.0/8,2001:db8::/32",
-		"data": "data", "operators": "client:euopeke6qei65m5prjcvnqv2lq, user:https://id.example.com#alice,group:https://id.example.com#staff",
-		"session.url": "https://app.example.com/me", "session.issuer": "app", "session.app": "one", "session.cookies": "sid",
-		"session.headers": "X-Device", "session.timeout": "1s", "session.cacheFor": "0s", "session.caFile": ca, "session.trustEmail": "true",
-		"session.claims.subject": "uid", "session.claims.email": "mail", "session.claims.emailVerified": "ok", "session.claims.name": "display", "session.claims.groups": "teams",
-		"session.userHeaders.subject": "Remote-User", "session.userHeaders.email": "Remote-Email", "session.userHeaders.name": "Remote-Name", "session.userHeaders.groups": "Remote-Groups",
-		"policy.lifetime": "1h", "policy.maxLifetime": "2h", "policy.excess": "refuse", "policy.admission": "open", "policy.openRole": "viewer",
-		"limits.mint": "1/1s", "limits.room": "2/1s", "limits.claim": "3/1s", "limits.open": "4/1s", "limits.failed": "0",
-		"audit.mode": "strict", "audit.keepFor": "48h", "audit.keepBytes": "3000000000",
-		"rooms.grace": "1m", "rooms.lease": "1s", "rooms.unjoined": "1h", "rooms.seats": "7",
-		"vpaas.apiAddress": "https://vpaas.example.com/base/", "vpaas.caFile": ca, "vpaas.timeout": "3s",
-		"vpaas.credentials.clientId": "euopeke6qei65m5prjcvnqv2lq", "vpaas.credentials.privateKeyPath": key,
-		"log.level": "debug", "log.format": "json",
-		"compat.vpaas.enabled": "false", "compat.vpaas.access": "identity",
-		"compat.meetings.enabled": "true", "compat.meetings.access": "public", "compat.meetings.role": "host",
-	}
-	claims := identity.ClaimNames{Subject: "uid", Email: "mail", EmailVerified: "ok", Name: "display", Groups: "teams"}
-	want := config.Config{
-		Server: config.Server{
-			HTTP: "127.0.0.1:81", HTTPS: ":82", PublicURL: "https://usher.example.com",
-			Origins:        []string{"https://app.example.com", "https://beta.example.com:8443"},
-			TrustedProxies: []string{"192.0.2.7", "10.0.0.0/8", "2001:db8::/32"},
-		},
-		Data:      "data",
-		Operators: []string{"client:euopeke6qei65m5prjcvnqv2lq", "user:https://id.example.com#alice", "group:https://id.example.com#staff"},
-		Session: identity.ForwardConfig{
-			URL: "https://app.example.com/me", Issuer: "app", App: "one", Cookies: []string{"sid"}, Headers: []string{"X-Device"},
-			Timeout: time.Second, CAFile: ca, TrustEmail: true, Claims: claims,
-			UserHeaders: identity.HeaderNames{Subject: "Remote-User", Email: "Remote-Email", Name: "Remote-Name", Groups: "Remote-Groups"},
-		},
-		Policy: policy.Config{
-			Lifetime: time.Hour, MaxLifetime: 2 * time.Hour, Excess: policy.Refuse, Admission: usher.AdmitOpen, OpenRole: usher.Viewer,
-		},
-		Limits: limit.Config{
-			Mint: limit.Rate{Count: 1, Per: time.Second}, Room: limit.Rate{Count: 2, Per: time.Second},
-			Claim: limit.Rate{Count: 3, Per: time.Second}, Open: limit.Rate{Count: 4, Per: time.Second},
-		},
-		Record: access.RecordConfig{Audit: access.Strict, KeepFor: 48 * time.Hour, KeepBytes: 3_000_000_000},
-		Rooms:  room.Config{Grace: time.Minute, Lease: time.Second, Unjoined: time.Hour, Seats: 7},
-		VPaaS: config.VPaaS{
-			APIAddress: "https://vpaas.example.com/base", CAFile: ca, Timeout: 3 * time.Second,
-			Credentials: config.Credentials{ClientID: "euopeke6qei65m5prjcvnqv2lq", PrivateKeyPath: key},
-		},
-		Log: config.Log{Level: "debug", Format: "json"},
-		Compat: config.Compat{
-			VPaaS:    config.VPaaSDialect{Access: httpd.ByIdentity},
-			Meetings: config.MeetingsDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Host},
-		},
-	}
-
-	var environ []string
-	file := make(map[string]any)
-	for _, s := range config.Settings() {
-		text, given := values[s.Path]
-		switch {
-		case s.FileOnly || s.Path == "server.port": // which have tests of their own
-			continue
-		case !given:
-			t.Errorf("%s is given a value nowhere in this test", s.Path)
-			continue
-		}
-		environ = append(environ, s.Env+"="+text)
-		section, path := file, strings.Split(s.Path, ".")
-		for _, key := range path[:len(path)-1] {
-			if section[key] == nil {
-				section[key] = make(map[string]any)
-			}
-			section = section[key].(map[string]any)
-		}
-		section[path[len(path)-1]] = text
-		if s.List {
-			section[path[len(path)-1]] = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
-		}
-	}
-	text, err := json.Marshal(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, o := range map[string]config.Options{
-		"a file":          {Path: write(t, string(text))},
-		"the environment": {Environ: environ},
-		"flags":           {Flags: values},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c, warnings := load(t, o)
-			if diff := cmp.Diff(want, c); diff != "" {
-				t.Error(diff)
-			}
-			if len(warnings) > 0 {
-				t.Errorf("warnings = %q", warnings)
-			}
-		})
-	}
-}
-
-func TestTheNamesOfVariablesFollowFromTheKeys(t *testing.T) {
-	got := make(map[string]string)
-	for _, s := range config.Settings() {
-		got[s.Path] = s.Env
-	}
-	for path, want := range map[string]string{
-		"data": "USHER_DATA", "server.publicURL": "USHER_SERVER_PUBLIC_URL", "server.trustedProxies": "USHER_SERVER_TRUSTED_PROXIES",
-		"vpaas.credentials.clientId": "USHER_VPAAS_CREDENTIALS_CLIENT_ID", "audit.mode": "USHER_AUDIT_MODE",
-		"compat.meetings.access": "USHER_COMPAT_MEETINGS_ACCESS",
-	} {
-		if got[path] != want {
-			t.Errorf("%s is %q in the environment, want %s", path, got[path], want)
-		}
-	}
-}
-
-func TestLaterSourcesOverrideEarlierOnes(t *testing.T) {
-	file := write(t, "data: file\nserver: {port: 1001}\nlog: {level: warn}")
-	environ := []string{"USHER_DATA=env", "USHER_SERVER_PORT=1002"}
-	for name, tc := range map[string]struct {
-		o           config.Options
-		data, https string
-	}{
-		"the preset":                   {config.Options{}, "usher-data", "localhost:3000"},
-		"a file over the preset":       {config.Options{Path: file}, "file", "localhost:1001"},
-		"the environment over a file":  {config.Options{Path: file, Environ: environ}, "env", "localhost:1002"},
-		"an empty variable is not set": {config.Options{Path: file, Environ: []string{"USHER_DATA="}}, "file", "localhost:1001"},
-		"flags over all": {
-			config.Options{Path: file, Environ: environ, Flags: map[string]string{"data": "flag", "server.https": "127.0.0.1:0"}},
-			"flag", "127.0.0.1:0",
-		},
-		"a flag switches a listener off": {
-			config.Options{Path: file, Flags: map[string]string{"server.https": ""}}, "file", "",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			tc.o.Dev = true
-			c, _ := load(t, tc.o)
-			if c.Data != tc.data || c.Server.HTTPS != tc.https {
-				t.Errorf("data, https = %q, %q, want %q, %q", c.Data, c.Server.HTTPS, tc.data, tc.https)
-			}
-		})
 	}
 }
 
@@ -495,6 +343,10 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("server: {http: \":1\", publicURL: https://a}\noperators: [a, *b]\n<<: {}\n"), "127.0.0.1:1", false)
 	f.Add([]byte("rooms:\n  grace: 1h\n  ? x\n  : y\ndata: |\n  a\n--- \n"), "localhost:0", true)
 	f.Add([]byte("data: >-2\n\ta\n\"\\q\": !!str &x {}"), "[::1%eth0]:1", true)
+	f.Add([]byte("issuers:\n  - issuer: https://a.example\n    audiences: [b]\n    claims: {groups: c.d}\n  - \n- x\n"), "", true)
+	f.Add([]byte("audit: strict\nissuers: [{issuer: \"https://a\", audiences: [b]}, {}, [], null]\nserver: {origins: [\"https://a\"]}\n"), "", true)
+	f.Add([]byte("policy: {roles: {a: [join], \"b.c\": {}, ? d : e}}\nlimits: {mint: 1/1s, clients: {x: 0, x: 1}}\n"), "", true)
+	f.Add([]byte("compat: {meetings: {access: public, role: king}}\npolicy:\n  roles:\n    king: [join, subscribe]\n"), "", true)
 	path := filepath.Join(f.TempDir(), "usher.yaml")
 	f.Fuzz(func(t *testing.T, text []byte, http string, dev bool) {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
@@ -509,6 +361,9 @@ func FuzzLoad(f *testing.F) {
 		}
 		if problems := c.Validate(); len(problems) > 0 {
 			t.Errorf("a configuration was loaded that is not valid: %v", problems)
+		}
+		if err := c.Print(io.Discard); err != nil {
+			t.Errorf("a configuration was loaded that can't be printed: %v", err)
 		}
 	})
 }

@@ -27,7 +27,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	case err != nil:
 		return netip.Prefix{}, errors.New("must be an address or a network, such as 192.0.2.7 or 10.0.0.0/8")
 	case p.Addr().Is4In6():
-		return netip.Prefix{}, errors.New("must be written as IPv4, without ::ffff:")
+		return netip.Prefix{}, errors.New("must be written as IPv4, without the ::ffff: before it")
 	case p != p.Masked():
 		return netip.Prefix{}, errors.New("must begin where its network begins: " + p.Masked().String())
 	}

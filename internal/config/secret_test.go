@@ -76,6 +76,27 @@ func TestSecretsComeFromWhereTheyAreKept(t *testing.T) {
 	}
 }
 
+func TestSecretsInAListComeFromWhereTheyAreKept(t *testing.T) {
+	var s struct {
+		Apps []section `yaml:"apps"`
+	}
+	warnings, err := config.LoadInto(&s, "apps:\n  - appKey: env:KEY\n  - appKey: "+canary+"\n", []string{"KEY=" + canary}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Apps) != 2 || s.Apps[0].AppKey.Secret().Reveal() != canary || s.Apps[1].AppKey.Secret().Reveal() != canary {
+		t.Errorf("secrets = %v", s.Apps)
+	}
+	want := []string{"apps[1].appKey is written out (line 3); keep it in a file and write file:PATH, or in a variable and write env:NAME."}
+	if diff := cmp.Diff(want, warnings); diff != "" {
+		t.Errorf("warnings:\n%s", diff)
+	}
+	_, err = config.LoadInto(&s, "apps: [{appKey: env:NONE}]", nil, nil)
+	if want := "config: apps[0].appKey: the environment variable NONE is not set (line 1)"; err == nil || err.Error() != want {
+		t.Errorf("error = %v, want %s", err, want)
+	}
+}
+
 func TestSecretsAreNotShown(t *testing.T) {
 	for name, text := range map[string]string{
 		"written out": "appKey: " + canary,
@@ -115,6 +136,15 @@ func TestMistakesDoNotQuoteValues(t *testing.T) {
 		"a value of the wrong type":     "rooms: {grace: " + canary + ", seats: " + canary + "}",
 		"a value that is no boolean":    "compat: {vpaas: {enabled: " + canary + "}}",
 		"a section that is a value":     "server: " + canary,
+		"a list that is a value":        "issuers: " + canary,
+		"a list of values":              "issuers: [" + canary + "]",
+		"a section of names":            "policy: {roles: " + canary + "}",
+		"a value in a section of names": "limits: {clients: {a: " + canary + "}}",
+		"a value in a list of sections": "issuers: [{leeway: " + canary + "}]",
+		"an origin":                     "server: {origins: [\"https://u:" + canary + "@a.example\"]}",
+		"a proxy":                       "server: {trustedProxies: [" + canary + "]}",
+		"a session's address":           "session: {url: \"https://u:" + canary + "@a.example\"}",
+		"an audit":                      "audit: " + canary,
 		"a value of an unknown key":     "appCertificate: " + canary,
 		"a URL with a password":         "server: {publicURL: \"https://u:" + canary + "@a.example\"}",
 		"a broken file":                 "data: '" + canary,
