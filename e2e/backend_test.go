@@ -69,7 +69,7 @@ func replaceOnce(t *testing.T, text, old, replacement string) string {
 }
 
 // unusedPort returns a port that nobody listened on a moment ago.
-func unusedPort(t *testing.T) string {
+func unusedPort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"usher/internal/datadir"
 )
 
 // How long a server may take to start, and to stop after SIGTERM.
@@ -41,6 +43,9 @@ type options struct {
 	DefaultPorts bool
 	// FileHTTPS leaves the HTTPS address to the configuration file.
 	FileHTTPS bool
+	// Config is a configuration (YAML) to start with outside development mode,
+	// on one port without TLS that is also the public URL.
+	Config string
 	// Args and Env come on top.
 	Args, Env []string
 	// Under are the words of a program to start the server with.
@@ -80,6 +85,10 @@ func start(t testing.TB, o options) *Server {
 	if o.HTTPS == "" {
 		o.HTTPS = "127.0.0.1:0"
 	}
+	if o.Config != "" {
+		// The banner has the public URL, which has to be known before.
+		o.HTTP = "127.0.0.1:" + unusedPort(t)
+	}
 	s := &Server{t: t, options: o, Data: o.Data, output: newOutput(), secrets: &secrets{}}
 	t.Cleanup(s.finish)
 	s.launch()
@@ -91,16 +100,27 @@ func (s *Server) launch() {
 	s.t.Helper()
 	o := s.options
 	args := append([]string{}, o.Under...)
-	args = append(args, usherBinary(s.t), "serve", "--dev", "--data", o.Data)
+	args = append(args, usherBinary(s.t), "serve", "--data", o.Data)
+	env := environ(o.Env...)
+	if o.Config == "" {
+		args = append(args, "--dev")
+	} else {
+		file := filepath.Join(o.Dir, "usher.yaml")
+		if err := os.WriteFile(file, []byte(o.Config), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+		args = append(args, "--config", file)
+		env = append(env, "USHER_SERVER_PUBLIC_URL=http://"+o.HTTP)
+	}
 	if !o.DefaultPorts {
 		args = append(args, "--http", o.HTTP)
 	}
-	if !o.DefaultPorts && !o.FileHTTPS {
+	if !o.DefaultPorts && !o.FileHTTPS && o.Config == "" {
 		args = append(args, "--https", o.HTTPS)
 	}
 	args = append(args, o.Args...)
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Dir, cmd.Env = o.Dir, environ(o.Env...)
+	cmd.Dir, cmd.Env = o.Dir, env
 	cmd.Stderr = s.output
 	cmd.WaitDelay = 10 * time.Second
 	bases := s.output.addresses()
@@ -118,9 +138,12 @@ func (s *Server) launch() {
 	for s.HTTP == "" || s.HTTPS == "" {
 		select {
 		case base := <-bases:
-			if strings.HasPrefix(base, "https:") {
+			switch {
+			case o.Config != "":
+				s.HTTP, s.HTTPS = base, base
+			case strings.HasPrefix(base, "https:"):
 				s.HTTPS = base
-			} else {
+			default:
 				s.HTTP = base
 			}
 		case <-s.done:
@@ -160,12 +183,8 @@ func (s *Server) CA() string { return filepath.Join(s.Data, "tls", "localhost.cr
 
 func (s *Server) newClient() *http.Client {
 	s.t.Helper()
-	pem, err := os.ReadFile(s.CA())
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
+	if s.options.Config == "" && !roots.AppendCertsFromPEM(readFile(s.t, s.CA())) {
 		s.t.Fatalf("%s holds no certificate", s.CA())
 	}
 	transport := &http.Transport{
@@ -263,13 +282,24 @@ func (s *Server) finish() {
 	}
 }
 
+// metrics are read over the control socket: elsewhere they are for operators.
 func (s *Server) metrics() []byte {
-	resp, err := s.Client.Get(s.HTTP + "/metrics")
+	c := &http.Client{Transport: s.control()}
+	defer c.CloseIdleConnections()
+	resp, err := c.Get(controlBase + "/metrics")
 	if err != nil {
 		s.t.Errorf("GET /metrics: %v", err)
 		return nil
 	}
 	return readAll(s.t, resp)
+}
+
+// controlBase is what the control socket is called in URLs.
+const controlBase = "http://usher.localhost"
+
+// control reaches the server's control socket.
+func (s *Server) control() *http.Transport {
+	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return datadir.Dial(ctx, s.Data) }}
 }
 
 // searchFiles looks for secrets in what the server has written: of what it
