@@ -313,23 +313,42 @@ func TestForwardAnswers(t *testing.T) {
 }
 
 func TestForwardAsksNotTooManyAtOnce(t *testing.T) {
+	const limit = 32
 	a := newApp(t)
-	over := make(chan struct{})
-	a.do(func() { a.answer = func(http.ResponseWriter, *http.Request) { <-over } })
-	f := a.forward(t, func(c *identity.ForwardConfig) { c.Timeout = 300 * time.Millisecond })
+	arrived, over := make(chan struct{}, 2*limit), make(chan struct{})
+	a.do(func() {
+		a.answer = func(w http.ResponseWriter, _ *http.Request) {
+			arrived <- struct{}{}
+			<-over
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	f := a.forward(t, func(c *identity.ForwardConfig) { c.Timeout = 10 * time.Second })
 	var wg sync.WaitGroup
-	for i := range 200 {
+	for i := range limit {
 		wg.Go(func() {
-			if _, err := present(f, "Cookie", fmt.Sprint("session=", i)); !errors.Is(err, identity.ErrIssuerUnavailable) {
-				t.Errorf("%v, want ErrIssuerUnavailable", err)
+			if _, err := present(f, "Cookie", fmt.Sprint("session=", i)); !errors.Is(err, identity.ErrNotSignedIn) {
+				t.Errorf("%v, want ErrNotSignedIn", err)
 			}
 		})
 	}
-	wg.Wait()
-	close(over)
-	if n := len(a.requests()); n == 0 || n > 64 {
-		t.Errorf("the app was asked %d times, want at most two rounds of 32", n)
+	for range limit {
+		<-arrived
 	}
+	// All who may ask are asking. Whoever comes now waits, and asks nothing.
+	for i := range limit {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		_, err := f.Authenticate(ctx, identity.Proof{Session: withHeaders("Cookie", fmt.Sprint("late=", i))})
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, want the end of the caller's patience", err)
+		}
+	}
+	if n := len(a.requests()); n != limit {
+		t.Errorf("the app was asked %d times, want %d", n, limit)
+	}
+	close(over)
+	wg.Wait()
 }
 
 func TestForwardRemembersForAWhile(t *testing.T) {
