@@ -9,8 +9,8 @@ import (
 )
 
 // AddClient registers a back end. Only operators may.
-func (a *API) AddClient(ctx context.Context, req AddClientRequest, options ...Option) (Client, error) {
-	var c Client
+func (a *API) AddClient(ctx context.Context, req AddClientRequest, options ...Option) (KeyedClient, error) {
+	var c KeyedClient
 	err := a.do(ctx, call{method: http.MethodPost, path: []string{"clients"}, body: req, options: options}, &c)
 	return c, err
 }
@@ -40,11 +40,11 @@ func (a *API) Clients(ctx context.Context, q PageQuery) iter.Seq2[Client, error]
 	})
 }
 
-// RotateClient gives a back end a new public key and voids every access token
-// that it was issued before.
-func (a *API) RotateClient(ctx context.Context, id usher.ID, publicKey string) (Client, error) {
-	var c Client
-	err := a.do(ctx, call{method: http.MethodPost, path: []string{"clients", string(id), "rotate"}, body: RotateClientRequest{publicKey}}, &c)
+// RotateClient gives a back end new keys and voids everything that it was
+// issued before: its access tokens, and its API key.
+func (a *API) RotateClient(ctx context.Context, id usher.ID, req RotateClientRequest) (KeyedClient, error) {
+	var c KeyedClient
+	err := a.do(ctx, call{method: http.MethodPost, path: []string{"clients", string(id), "rotate"}, body: req}, &c)
 	return c, err
 }
 

@@ -70,13 +70,16 @@ type Error struct {
 	RetryAfter time.Duration
 }
 
-// Error returns the code, the sentence for people, and what is wrong with
-// single fields.
+// Error returns the code, the sentence for people, what is wrong with single
+// fields, and by which id an operator can explain the refusal.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", e.Code, e.Detail)
 	for _, f := range e.Fields {
 		fmt.Fprintf(&b, " (%s)", f)
+	}
+	if e.Decision != "" {
+		fmt.Fprintf(&b, " (decision %s)", e.Decision)
 	}
 	return b.String()
 }
@@ -95,6 +98,12 @@ func IfVersion(version int64) Option {
 	return func(h http.Header) { h.Set("If-Match", strconv.Quote(strconv.FormatInt(version, 10))) }
 }
 
+// ActFor makes a call of a back end in the name of a subject,
+// user:ISSUER#SUBJECT. It needs the scope [usher.SubjectAct].
+func ActFor(subject string) Option {
+	return func(h http.Header) { h.Set("Usher-Act-As", subject) }
+}
+
 // call is one request. Its path is escaped.
 type call struct {
 	method  string
@@ -104,7 +113,7 @@ type call struct {
 	options []Option
 }
 
-// do sends a call and decodes its answer into the result.
+// do sends a call and decodes its answer into the result; nil expects none.
 func (a *API) do(ctx context.Context, c call, result any) error {
 	req, err := a.request(ctx, c)
 	if err != nil {
@@ -124,6 +133,9 @@ func (a *API) do(ctx context.Context, c call, result any) error {
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return refusal(resp, body)
+	}
+	if result == nil {
+		return nil
 	}
 	if err := json.Unmarshal(body, result); err != nil {
 		return fmt.Errorf("client: the answer can't be understood; is this an Usher? %w", err)

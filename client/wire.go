@@ -18,6 +18,9 @@ type Room struct {
 	// Owner is the key of the identity that made the room. A participant, who
 	// is told of the room by a claim, is not told of its owner.
 	Owner string `json:"owner,omitempty"`
+	// Admission says who may enter beside the owner and the members; empty
+	// leaves it to the server's configuration.
+	Admission usher.Admission `json:"admission,omitempty"`
 	// Seats is how many participants may be in the room at a time; 0 is no limit.
 	Seats int `json:"seats"`
 	// Taken is how many seats are taken.
@@ -37,6 +40,8 @@ type Room struct {
 type CreateRoomRequest struct {
 	// Name makes the room permanent.
 	Name string `json:"name,omitempty"`
+	// Admission is open, members or invite; empty leaves it to the server.
+	Admission usher.Admission `json:"admission,omitempty"`
 	// Seats is the number of seats, 0 for no limit; nil takes the server's number.
 	Seats    *int `json:"seats,omitempty"`
 	OpensAt  Time `json:"opens_at,omitzero"`
@@ -46,9 +51,11 @@ type CreateRoomRequest struct {
 // ChangeRoomRequest says what shall be different about a room; what is not set
 // stays as it is.
 type ChangeRoomRequest struct {
-	Seats    *int       `json:"seats,omitempty"`
-	OpensAt  TimeChange `json:"opens_at,omitzero"`
-	ClosesAt TimeChange `json:"closes_at,omitzero"`
+	// Admission, if empty, leaves it to the server again.
+	Admission *usher.Admission `json:"admission,omitempty"`
+	Seats     *int             `json:"seats,omitempty"`
+	OpensAt   TimeChange       `json:"opens_at,omitzero"`
+	ClosesAt  TimeChange       `json:"closes_at,omitzero"`
 }
 
 // EndRequest gives a reason to those whom a call puts out of a room.
@@ -72,9 +79,13 @@ type Participant struct {
 	// Name is shown to others.
 	Name string `json:"name,omitempty"`
 	// Identity is the key of who the place is for, if that is known.
-	Identity  string `json:"identity,omitempty"`
-	CreatedAt Time   `json:"created_at"`
-	UpdatedAt Time   `json:"updated_at"`
+	Identity string `json:"identity,omitempty"`
+	// Grant is the id of the decision that allowed the place, and ExpiresAt when
+	// the place ends.
+	Grant     usher.ID `json:"grant,omitempty"`
+	ExpiresAt Time     `json:"expires_at,omitzero"`
+	CreatedAt Time     `json:"created_at"`
+	UpdatedAt Time     `json:"updated_at"`
 	// EndReason says why the participant was removed.
 	EndReason string `json:"end_reason,omitempty"`
 	Version   int64  `json:"version"`
@@ -84,14 +95,24 @@ type Participant struct {
 // secret is told once; like every [usher.Secret] it is not written back into JSON.
 type Invited struct {
 	Participant
-	Secret usher.Secret `json:"secret"`
+	// Permissions are what the role may do.
+	Permissions usher.Permissions `json:"permissions"`
+	// Clamped names what was asked for and granted only in part: role, lifetime.
+	Clamped []string     `json:"clamped"`
+	Secret  usher.Secret `json:"secret"`
 }
 
 // AddParticipantRequest says who a new participant shall be.
 type AddParticipantRequest struct {
-	// Role is host, speaker or viewer; empty is speaker.
+	// Role is host, speaker, viewer or one of the server's configuration; empty
+	// is what is usual for who asks.
 	Role usher.Role `json:"role,omitempty"`
-	Name string     `json:"name,omitempty"`
+	// TTL is for how many seconds the place can be used; 0 is what is usual.
+	TTL  int64  `json:"ttl,omitempty"`
+	Name string `json:"name,omitempty"`
+	// For is the key of the identity that a back end makes the place for. Users
+	// and guests make places for themselves.
+	For string `json:"for,omitempty"`
 }
 
 // ParticipantPage is one page of a list of participants.
@@ -121,11 +142,18 @@ type Client struct {
 	// ID is also the client id of OAuth 2.
 	ID   usher.ID `json:"id"`
 	Name string   `json:"name"`
-	// PublicKey is the PEM that the client's assertions are verified with.
-	PublicKey string       `json:"public_key"`
+	// PublicKey is the PEM that the client's assertions are verified with, if it
+	// has one.
+	PublicKey string `json:"public_key,omitempty"`
+	// HasAPIKey says that the client can call with a key of ours.
+	HasAPIKey bool         `json:"has_api_key"`
 	Scopes    usher.Scopes `json:"scopes"`
-	CreatedAt Time         `json:"created_at"`
-	UpdatedAt Time         `json:"updated_at"`
+	// ExpiresAt is when the client loses all access by itself.
+	ExpiresAt Time `json:"expires_at,omitzero"`
+	// LastUsedAt is when its API key was last used, to the minute or so.
+	LastUsedAt Time `json:"last_used_at,omitzero"`
+	CreatedAt  Time `json:"created_at"`
+	UpdatedAt  Time `json:"updated_at"`
 	// NotBefore voids the access tokens that were issued earlier.
 	NotBefore Time `json:"not_before,omitzero"`
 	// RevokedAt is when the client lost all access.
@@ -133,18 +161,33 @@ type Client struct {
 	Version   int64 `json:"version"`
 }
 
-// AddClientRequest registers a back end.
+// KeyedClient is a back end with the API key that was just made for it, if one
+// was. The key is told once; like every [usher.Secret] it is not written back
+// into JSON.
+type KeyedClient struct {
+	Client
+	APIKey usher.Secret `json:"api_key,omitempty"`
+}
+
+// AddClientRequest registers a back end. It needs a public key, an API key, or
+// both.
 type AddClientRequest struct {
 	Name string `json:"name"`
 	// PublicKey is a PEM (SPKI): RSA of at least 4096 bits, P-384 or Ed25519.
-	PublicKey string `json:"public_key"`
-	// Scopes are the most that the client is ever granted; nil is all of them.
+	PublicKey string `json:"public_key,omitempty"`
+	// APIKey asks for a key of ours.
+	APIKey bool `json:"api_key,omitempty"`
+	// Scopes are the most that the client is ever granted; nil is all but
+	// [usher.SubjectAct].
 	Scopes usher.Scopes `json:"scopes,omitzero"`
+	// ExpiresAt is when the client loses all access by itself; zero is never.
+	ExpiresAt Time `json:"expires_at,omitzero"`
 }
 
-// RotateClientRequest gives a back end a new key.
+// RotateClientRequest gives a back end a new public key, a new API key, or both.
 type RotateClientRequest struct {
-	PublicKey string `json:"public_key"`
+	PublicKey string `json:"public_key,omitempty"`
+	APIKey    bool   `json:"api_key,omitempty"`
 }
 
 // ClientPage is one page of a list of back ends.
@@ -165,6 +208,9 @@ type Problem struct {
 	Detail string `json:"detail"`
 	// RequestID finds the request in the server's log.
 	RequestID string `json:"request_id"`
+	// Decision is the id of a refusal in the record, by which an operator can
+	// explain it.
+	Decision usher.ID `json:"decision,omitempty"`
 	// Fields names what is wrong with single fields of the request.
 	Fields []usher.FieldProblem `json:"fields,omitempty"`
 }

@@ -8,10 +8,12 @@ package api
 import (
 	_ "embed"
 	"net/http"
+	"slices"
 
 	"usher"
 	"usher/internal/access"
 	"usher/internal/httpd"
+	"usher/internal/identity"
 )
 
 // base is the path that every route begins with.
@@ -25,6 +27,11 @@ var spec []byte
 // Config is what [New] needs.
 type Config struct {
 	Access *access.Access
+	// Origins are the pages that may call, exactly as a browser names them:
+	// https://app.example.
+	Origins []string
+	// DevLogin is the login of development mode, and nil elsewhere.
+	DevLogin *identity.DevLogin
 }
 
 // API serves the native API.
@@ -37,7 +44,17 @@ func New(config Config) *API { return &API{config} }
 
 // Dialect returns the routes.
 func (a *API) Dialect() httpd.Dialect {
-	return httpd.Dialect{Name: "native", Routes: []httpd.Route{
+	return httpd.Dialect{Name: "native", CORS: httpd.CORS{Origins: a.Origins, Expose: exposed}, Routes: slices.Concat(
+		a.roomRoutes(), a.peopleRoutes(), a.operatorRoutes(),
+	)}
+}
+
+// exposed are the headers of answers that a page may read.
+var exposed = []string{"ETag", "Location", "Retry-After", "X-Request-ID"}
+
+// roomRoutes are those of rooms and of the places in them.
+func (a *API) roomRoutes() []httpd.Route {
+	return []httpd.Route{
 		{Pattern: "POST " + base + "/rooms", Caller: httpd.Known, Scope: usher.MeetingCreate, Handle: a.createRoom},
 		{Pattern: "GET " + base + "/rooms", Caller: httpd.Known, Scope: usher.MeetingRead, Handle: a.listRooms},
 		{Pattern: "GET " + base + "/rooms/{room}", Caller: httpd.Known, Scope: usher.MeetingRead, Handle: a.getRoom},
@@ -50,15 +67,50 @@ func (a *API) Dialect() httpd.Dialect {
 		{Pattern: "DELETE " + base + "/rooms/{room}/participants/{participant}", Caller: httpd.Known, Scope: usher.ParticipantWrite, Handle: a.removeParticipant},
 		{Pattern: "POST " + base + "/rooms/{room}/participants/{participant}/secret", Caller: httpd.Known, Scope: usher.ParticipantWrite, Handle: a.renewSecret},
 		{Pattern: "POST " + base + "/rooms/{room}/participants/{participant}/claim", Caller: httpd.Anyone, Handle: a.claim},
+	}
+}
 
+// peopleRoutes are those of who may enter a room, and of who is calling.
+func (a *API) peopleRoutes() []httpd.Route {
+	return []httpd.Route{
+		{Pattern: "PUT " + base + "/rooms/{room}/members", Caller: httpd.Known, Scope: usher.MeetingWrite, Handle: a.putMember},
+		{Pattern: "GET " + base + "/rooms/{room}/members", Caller: httpd.Known, Scope: usher.MeetingRead, Handle: a.listMembers},
+		{Pattern: "DELETE " + base + "/rooms/{room}/members/{member}", Caller: httpd.Known, Scope: usher.MeetingWrite, Handle: a.deleteMember},
+
+		{Pattern: "POST " + base + "/rooms/{room}/invites", Caller: httpd.Known, Scope: usher.MeetingWrite, Handle: a.createInvite},
+		{Pattern: "GET " + base + "/rooms/{room}/invites", Caller: httpd.Known, Scope: usher.MeetingRead, Handle: a.listInvites},
+		{Pattern: "DELETE " + base + "/rooms/{room}/invites/{invite}", Caller: httpd.Known, Scope: usher.MeetingWrite, Handle: a.revokeInvite},
+		{Pattern: "POST " + base + "/invites/redeem", Caller: httpd.Anyone, Handle: a.redeem},
+
+		{Pattern: "POST " + base + "/rooms/{room}/bans", Caller: httpd.Known, Scope: usher.ParticipantWrite, Handle: a.ban},
+		{Pattern: "GET " + base + "/rooms/{room}/bans", Caller: httpd.Known, Scope: usher.ParticipantRead, Handle: a.listBans},
+		{Pattern: "DELETE " + base + "/rooms/{room}/bans", Caller: httpd.Known, Scope: usher.ParticipantWrite, Handle: a.unbanIdentity},
+		{Pattern: "DELETE " + base + "/rooms/{room}/bans/{ban}", Caller: httpd.Known, Scope: usher.ParticipantWrite, Handle: a.unban},
+
+		{Pattern: "GET " + base + "/me", Caller: httpd.Known, Handle: a.me},
+		{Pattern: "GET " + base + "/openapi.yaml", Caller: httpd.Known, Handle: serveSpec},
+	}
+}
+
+// operatorRoutes are those that only operators may call.
+func (a *API) operatorRoutes() []httpd.Route {
+	return []httpd.Route{
 		{Pattern: "POST " + base + "/clients", Caller: httpd.Operators, Handle: a.addClient},
 		{Pattern: "GET " + base + "/clients", Caller: httpd.Operators, Handle: a.listClients},
 		{Pattern: "GET " + base + "/clients/{client}", Caller: httpd.Operators, Handle: a.getClient},
 		{Pattern: "POST " + base + "/clients/{client}/rotate", Caller: httpd.Operators, Handle: a.rotateClient},
 		{Pattern: "DELETE " + base + "/clients/{client}", Caller: httpd.Operators, Handle: a.revokeClient},
 
-		{Pattern: "GET " + base + "/openapi.yaml", Caller: httpd.Known, Handle: serveSpec},
-	}}
+		{Pattern: "POST " + base + "/revocations", Caller: httpd.Operators, Handle: a.revoke},
+		{Pattern: "GET " + base + "/revocations", Caller: httpd.Operators, Handle: a.listRevocations},
+
+		{Pattern: "GET " + base + "/events", Caller: httpd.Operators, Handle: a.listEvents},
+		{Pattern: "GET " + base + "/decisions/{decision}", Caller: httpd.Operators, Handle: a.getDecision},
+
+		{Pattern: "GET " + base + "/keys", Caller: httpd.Operators, Handle: a.listKeys},
+		{Pattern: "POST " + base + "/keys/rotate", Caller: httpd.Operators, Handle: a.rotateKeys},
+		{Pattern: "DELETE " + base + "/keys/{kid}", Caller: httpd.Operators, Handle: a.retireKey},
+	}
 }
 
 func serveSpec(w http.ResponseWriter, _ *http.Request) error {

@@ -28,6 +28,7 @@ import (
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/keys"
+	"usher/internal/policy"
 	"usher/internal/room"
 	"usher/internal/store/sqlstore"
 )
@@ -37,7 +38,10 @@ const (
 	owner    = "owner"    // a client with every scope
 	stranger = "stranger" // another one
 	unscoped = "unscoped" // a client without scopes
-	operator = "operator"
+	robot    = "robot"    // a client with every scope that is an operator
+	operator = "operator" // on this machine
+	ann      = "ann"      // users
+	ben      = "ben"
 	nobody   = ""
 )
 
@@ -52,9 +56,18 @@ func (tokens) Authenticate(_ context.Context, p identity.Proof) (usher.Identity,
 	case unscoped:
 		id.Scopes = nil
 		return id, nil
+	case robot:
+		id.Operator = true
+		return id, nil
 	case operator:
 		id.Kind, id.Operator = usher.LocalIdentity, true
 		return id, nil
+	case ann, ben:
+		name := p.Bearer.Reveal()
+		return usher.Identity{
+			App: usher.DefaultApp, Kind: usher.UserIdentity, Issuer: "https://id.example", Subject: name, Name: name,
+			Email: name + "@example.org", Groups: []string{"staff"}, IssuedAt: time.Now(), Proof: "https://id.example, key 1",
+		}, nil
 	}
 	return usher.Identity{}, identity.ErrNotMine
 }
@@ -62,6 +75,7 @@ func (tokens) Authenticate(_ context.Context, p identity.Proof) (usher.Identity,
 // server is a server of the native API, and what was recorded of its traffic.
 type server struct {
 	*testing.T
+	access   *access.Access
 	url      string
 	recorder *recorder
 	log      *lockedBuffer
@@ -70,7 +84,14 @@ type server struct {
 	now time.Time
 }
 
-func newServer(t *testing.T) *server {
+// settings are what a test can have otherwise.
+type settings struct {
+	access access.Config
+	httpd  httpd.Config
+	api    api.Config
+}
+
+func newServer(t *testing.T, change ...func(*settings)) *server {
 	t.Helper()
 	s := &server{T: t, log: &lockedBuffer{}, now: time.Now().UTC()}
 	db, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: filepath.Join(t.TempDir(), "usher.db"), Synchronous: sqlstore.Off})
@@ -86,23 +107,53 @@ func newServer(t *testing.T) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ring, err := keys.Open(t.Context(), keys.Config{
+		Store: db.Keys(), Sealer: sealer, Retain: time.Hour, Refresh: time.Millisecond, Now: s.clock, IDs: ids,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const issuer = "https://usher.example"
+	guests := &identity.Guests{Keys: ring, Issuer: issuer, Now: s.clock, Lifetime: time.Hour}
+	login := &identity.DevLogin{Keys: ring, Issuer: issuer, Now: s.clock, Lifetime: time.Hour}
 	registry := prometheus.NewRegistry()
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	a := access.New(access.Config{
-		Store: db, Bus: &bus.Local{}, Rooms: room.DefaultConfig(), Logger: logger,
-		IDs: ids, Now: s.clock, Derive: sealer.Derive, Metrics: registry,
-	})
-	t.Cleanup(a.Close)
-	handler, err := httpd.New(httpd.Config{
-		Identity: identity.Chain{tokens{}}, Logger: logger,
-		Metrics: httpd.NewMetrics(registry), RequestIDs: usher.SystemIDs(),
-	}, api.New(api.Config{Access: a}).Dialect())
+	set := settings{
+		access: access.Config{
+			Store: db, Bus: &bus.Local{}, Rooms: room.DefaultConfig(), Policy: policy.DefaultConfig(), Record: access.DefaultRecordConfig(),
+			Logger: logger, IDs: ids, Now: s.clock, Keys: ring, Guests: guests, Derive: sealer.Derive, Metrics: registry,
+		},
+		httpd: httpd.Config{
+			Identity: identity.Chain{tokens{}, guests, login, &identity.APIKeys{Clients: db.Clients(), Now: s.clock, Logger: logger}},
+			Logger:   logger, Metrics: httpd.NewMetrics(registry), RequestIDs: usher.SystemIDs(),
+		},
+		api: api.Config{DevLogin: login},
+	}
+	for _, f := range change {
+		f(&set)
+	}
+	s.access = access.New(set.access)
+	t.Cleanup(s.access.Close)
+	set.api.Access = s.access
+	native := api.New(set.api)
+	handler, err := httpd.New(set.httpd, native.Dialect(), native.Development())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ts := httptest.NewServer(handler)
 	t.Cleanup(ts.Close)
 	s.url, s.recorder = ts.URL, newRecorder(t, ts.Client().Transport)
+	return s
+}
+
+// newRecordingServer is a server whose record is on disk before it answers.
+func newRecordingServer(t *testing.T) *server {
+	t.Helper()
+	s := newServer(t, func(set *settings) { set.access.Record.Audit = access.Strict })
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { s.access.Run(ctx) })
+	t.Cleanup(func() { stop(); running.Wait() })
 	return s
 }
 

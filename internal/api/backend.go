@@ -19,13 +19,13 @@ func (a *API) addClient(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	c, err := a.Access.AddClient(r.Context(), httpd.Identity(r.Context()), access.ClientSpec{
-		Name: req.Name, PublicKey: req.PublicKey, Scopes: req.Scopes,
+		Name: req.Name, PublicKey: req.PublicKey, APIKey: req.APIKey, Scopes: req.Scopes, Expires: req.ExpiresAt.Time,
 	}, key)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Location", base+"/clients/"+string(c.ID))
-	return httpd.JSON(w, http.StatusCreated, wireClient(c))
+	return answerKeyed(w, http.StatusCreated, c)
 }
 
 func (a *API) listClients(w http.ResponseWriter, r *http.Request) error {
@@ -70,11 +70,12 @@ func (a *API) rotateClient(w http.ResponseWriter, r *http.Request) error {
 	if err := httpd.ReadJSON(r, &req, false); err != nil {
 		return err
 	}
-	c, err := a.Access.RotateClient(r.Context(), httpd.Identity(r.Context()), id, req.PublicKey)
+	c, err := a.Access.RotateClient(r.Context(), httpd.Identity(r.Context()), id,
+		access.ClientKeys{PublicKey: req.PublicKey, APIKey: req.APIKey})
 	if err != nil {
 		return err
 	}
-	return httpd.JSON(w, http.StatusOK, wireClient(c))
+	return answerKeyed(w, http.StatusOK, c)
 }
 
 func (a *API) revokeClient(w http.ResponseWriter, r *http.Request) error {
@@ -100,9 +101,19 @@ func clientID(r *http.Request) (usher.ID, error) {
 	return id, nil
 }
 
+// answerKeyed tells a client's new API key, if it has one, to its maker only.
+func answerKeyed(w http.ResponseWriter, status int, c access.KeyedClient) error {
+	httpd.NoStore(w.Header())
+	return httpd.JSON(w, status, struct {
+		client.Client
+		APIKey string `json:"api_key,omitempty"`
+	}{wireClient(c.Client), c.Key.Reveal()})
+}
+
 func wireClient(c usher.Client) client.Client {
 	return client.Client{
-		ID: c.ID, Name: c.Name, PublicKey: c.PublicKey, Scopes: c.Scopes,
+		ID: c.ID, Name: c.Name, PublicKey: c.PublicKey, HasAPIKey: !c.APIKey.IsZero(), Scopes: list(c.Scopes),
+		ExpiresAt: stamp(c.Expires), LastUsedAt: stamp(c.LastUsed),
 		CreatedAt: stamp(c.CreatedAt()), UpdatedAt: stamp(c.UpdatedAt),
 		NotBefore: stamp(c.NotBefore), RevokedAt: stamp(c.RevokedAt), Version: c.Version,
 	}

@@ -50,8 +50,8 @@ func TestOneKeyMakesOneParticipantWithOneSecret(t *testing.T) {
 	}
 	made := together(t, 50, add)
 	for _, p := range made {
-		if p != made[0] {
-			t.Errorf("got %+v and %+v, want one participant with one secret", p.ID, made[0].ID)
+		if diff := cmp.Diff(made[0], p); diff != "" {
+			t.Errorf("want one participant with one secret:\n%s", diff)
 		}
 	}
 	if got := must(s.as(owner).ParticipantPage(t.Context(), string(r.ID), client.PageQuery{}))(t); len(got.Participants) != 1 {
@@ -70,7 +70,7 @@ func TestOneKeyMakesOneParticipantWithOneSecret(t *testing.T) {
 func TestOneKeyMakesOneClient(t *testing.T) {
 	s := newServer(t)
 	req := client.AddClientRequest{Name: "shop", PublicKey: publicKey(t)}
-	made := together(t, 20, func(int) (client.Client, error) {
+	made := together(t, 20, func(int) (client.KeyedClient, error) {
 		return s.as(operator).AddClient(t.Context(), req, client.IdempotencyKey("k"))
 	})
 	for _, c := range made {

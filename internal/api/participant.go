@@ -1,6 +1,7 @@
 package api
 
 import (
+	"math"
 	"net/http"
 	"time"
 
@@ -19,14 +20,21 @@ func (a *API) addParticipant(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	invited, err := a.Access.AddParticipant(r.Context(), httpd.Identity(r.Context()), r.PathValue("room"),
-		access.Place{Role: req.Role, Name: req.Name}, key)
+	place := access.Place{Role: req.Role, Lifetime: lifetime(req.TTL), Name: req.Name, For: req.For}
+	invited, err := a.Access.AddParticipant(r.Context(), httpd.Identity(r.Context()), r.PathValue("room"), place, key)
 	if err != nil {
 		return err
 	}
 	p := invited.Participant
 	w.Header().Set("Location", base+"/rooms/"+string(p.Room)+"/participants/"+string(p.ID))
 	return answerInvited(w, http.StatusCreated, invited)
+}
+
+// lifetime is the time in so many seconds. What is beyond any time that can be
+// granted is as long as we can tell.
+func lifetime(seconds int64) time.Duration {
+	const most = int64(math.MaxInt64 / time.Second)
+	return time.Duration(min(max(seconds, -most), most)) * time.Second
 }
 
 func (a *API) listParticipants(w http.ResponseWriter, r *http.Request) error {
@@ -139,15 +147,18 @@ func participantID(r *http.Request) (usher.ID, error) {
 func answerInvited(w http.ResponseWriter, status int, invited access.Invited) error {
 	httpd.NoStore(w.Header())
 	return httpd.JSON(w, status, struct {
-		client.Participant
-		Secret string `json:"secret"`
-	}{wireParticipant(invited.Participant), invited.Secret.Reveal()})
+		client.Invited
+		Secret string `json:"secret"` // in clear: this is the one place that sends it
+	}{client.Invited{
+		Participant: wireParticipant(invited.Participant),
+		Permissions: list(invited.Decision.Permissions), Clamped: list(invited.Decision.Clamped),
+	}, invited.Secret.Reveal()})
 }
 
 func wireParticipant(p usher.Participant) client.Participant {
 	return client.Participant{
 		ID: p.ID, Room: p.Room, Status: p.Status, Role: p.Role, Name: p.Name, Identity: p.Identity,
-		CreatedAt: stamp(p.CreatedAt()), UpdatedAt: stamp(p.UpdatedAt),
+		Grant: p.Grant, ExpiresAt: stamp(p.Expires), CreatedAt: stamp(p.CreatedAt()), UpdatedAt: stamp(p.UpdatedAt),
 		EndReason: p.EndReason, Version: p.Version,
 	}
 }

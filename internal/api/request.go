@@ -49,25 +49,44 @@ func queryError(problems []usher.FieldProblem) error {
 	return err
 }
 
-// page reads which part of a list is asked for.
+// page reads which part of a list is asked for, by ids.
 func page(values url.Values) (access.Page, error) {
-	p := access.Page{Limit: defaultLimit}
-	var problems []usher.FieldProblem
-	if values.Has("limit") {
-		n, err := strconv.Atoi(values.Get("limit"))
-		if err != nil || n < 1 || n > maxLimit {
-			problems = append(problems, usher.FieldProblem{Field: "limit", Message: fmt.Sprintf("must be from 1 to %d", maxLimit)})
-		}
-		p.Limit = n
-	}
+	limit, problems := pageLimit(values)
+	p := access.Page{Limit: limit}
 	if values.Has("cursor") {
 		id, err := usher.ParseID(values.Get("cursor"))
 		if err != nil {
-			problems = append(problems, usher.FieldProblem{Field: "cursor", Message: "must be the next_cursor of an earlier page"})
+			problems = append(problems, badCursor)
 		}
 		p.After = id
 	}
 	return p, queryError(problems)
+}
+
+var badCursor = usher.FieldProblem{Field: "cursor", Message: "must be the next_cursor of an earlier page"}
+
+// pageLimit reads how many of a list are asked for.
+func pageLimit(values url.Values) (int, []usher.FieldProblem) {
+	if !values.Has("limit") {
+		return defaultLimit, nil
+	}
+	n, err := strconv.Atoi(values.Get("limit"))
+	if err != nil || n < 1 || n > maxLimit {
+		return 0, []usher.FieldProblem{{Field: "limit", Message: fmt.Sprintf("must be from 1 to %d", maxLimit)}}
+	}
+	return n, nil
+}
+
+// sequencePage reads which part of a sequence is asked for: what follows a
+// number.
+func sequencePage(values url.Values) (after int64, limit int, err error) {
+	limit, problems := pageLimit(values)
+	if values.Has("cursor") {
+		if after, err = strconv.ParseInt(values.Get("cursor"), 10, 64); err != nil || after < 0 {
+			problems = append(problems, badCursor)
+		}
+	}
+	return after, limit, queryError(problems)
 }
 
 // idempotencyKey reads the header of that name; it is empty if there is none.
@@ -107,6 +126,14 @@ func ifMatch(r *http.Request) (int64, error) {
 
 // stamp is a time on the wire.
 func stamp(t time.Time) client.Time { return client.Time{Time: t} }
+
+// list is a set as it is written: empty rather than null.
+func list[S ~[]E, E any](set S) S {
+	if set == nil {
+		return S{}
+	}
+	return set
+}
 
 // nextCursor is the cursor of the page after one that ends with that id.
 func nextCursor(more bool, last usher.ID) string {

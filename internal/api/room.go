@@ -21,7 +21,7 @@ func (a *API) createRoom(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	made, err := a.Access.CreateRoom(r.Context(), httpd.Identity(r.Context()), access.RoomSpec{
-		Name: req.Name, Seats: req.Seats, OpensAt: req.OpensAt.Time, ClosesAt: req.ClosesAt.Time,
+		Name: req.Name, Admission: req.Admission, Seats: req.Seats, OpensAt: req.OpensAt.Time, ClosesAt: req.ClosesAt.Time,
 	}, key)
 	if err != nil {
 		return err
@@ -85,7 +85,8 @@ func (a *API) changeRoom(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	room, err := a.Access.ChangeRoom(r.Context(), httpd.Identity(r.Context()), r.PathValue("room"), access.RoomChange{
-		Seats: req.Seats, OpensAt: changedTime(req.OpensAt), ClosesAt: changedTime(req.ClosesAt), Version: version,
+		Admission: req.Admission, Seats: req.Seats,
+		OpensAt: changedTime(req.OpensAt), ClosesAt: changedTime(req.ClosesAt), Version: version,
 	})
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func answerRoom(w http.ResponseWriter, status int, r usher.Room) error {
 func wireRoom(r usher.Room) client.Room {
 	return client.Room{
 		ID: r.ID, Name: r.Name, Kind: r.Kind, Status: r.Status, Owner: r.Owner,
-		Seats: r.Seats, Taken: r.Taken, OpensAt: stamp(r.OpensAt), ClosesAt: stamp(r.ClosesAt),
+		Admission: r.Admission, Seats: r.Seats, Taken: r.Taken, OpensAt: stamp(r.OpensAt), ClosesAt: stamp(r.ClosesAt),
 		CreatedAt: stamp(r.CreatedAt()), UpdatedAt: stamp(r.UpdatedAt),
 		EndedAt: stamp(r.EndedAt), EndReason: r.EndReason, Version: r.Version,
 	}

@@ -1,0 +1,17 @@
+package api
+
+import (
+	"net/http"
+
+	"usher/client"
+	"usher/internal/httpd"
+)
+
+// me tells a caller as whom it is known.
+func (a *API) me(w http.ResponseWriter, r *http.Request) error {
+	id := httpd.Identity(r.Context())
+	return httpd.JSON(w, http.StatusOK, client.Me{
+		Kind: id.Kind, Key: id.Key(), Name: id.Name, Email: id.Email, Groups: list(id.Groups), Scopes: list(id.Scopes),
+		Operator: id.Operator, Room: id.Room, Role: id.Role, Actor: id.Actor, ExpiresAt: stamp(id.Expires),
+	})
+}
