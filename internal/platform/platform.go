@@ -1,10 +1,14 @@
 // Package platform is the contract between Usher and what carries the media or
 // the data: each platform turns a grant into a credential of its own format.
+//
+// What a platform can do beyond that is a small interface of its own, found by
+// type assertion.
 package platform
 
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"usher"
 )
@@ -19,6 +23,14 @@ type Platform interface {
 // Request asks for a credential.
 type Request struct {
 	Grant usher.Grant
+	// Subject is whom the platform shall know the bearer as, in its own terms:
+	// an Agora uid or account, a LiveKit identity. Empty leaves it to the platform.
+	Subject string
+	// Format chooses among a platform's formats: "007", "006/rtm". Empty is the
+	// platform's usual one.
+	Format string
+	// Now is when the credential is issued.
+	Now time.Time
 }
 
 // RoomOpener is a platform on which a room must be made before it is used.
@@ -34,3 +46,54 @@ type Opened struct {
 	// Body is the platform's own answer, for clients that expect it unchanged.
 	Body json.RawMessage
 }
+
+// RoomCloser is a platform that can end a room.
+type RoomCloser interface {
+	CloseRoom(ctx context.Context, room string) error
+}
+
+// Ejector is a platform that can put a participant out of a room. It is asked
+// again until it says that the participant is gone; gone already is no error.
+type Ejector interface {
+	Eject(ctx context.Context, room, subject string) error
+}
+
+// Counter is a platform that knows how many are in a room.
+type Counter interface {
+	Count(ctx context.Context, room string) (int, error)
+}
+
+// Inspector recognises credentials of a platform and says what is in them.
+type Inspector interface {
+	// Inspect returns what a text is, or false if it is no credential of this
+	// platform. It never fails on hostile text, and never returns a secret.
+	Inspect(token usher.Secret, now time.Time) (Inspection, bool)
+}
+
+// Inspection is what a credential says, and what is wrong with it.
+type Inspection struct {
+	Platform string `json:"platform"`
+	// Format names the form: "agora 007", "janus permission token (RS512)".
+	Format string `json:"format"`
+	// Verified is whether the signature is by a key that we hold.
+	Verified  Verified  `json:"verified"`
+	Subject   string    `json:"subject,omitempty"`
+	Room      string    `json:"room,omitempty"`
+	IssuedAt  time.Time `json:"issued_at,omitzero"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// Claims is everything else, in the platform's own words.
+	Claims map[string]any `json:"claims,omitempty"`
+	// Problems are sentences, the gravest first: expired, meant for another
+	// app, a clock that is wrong, a form that the server will not read.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Verified is the outcome of checking a signature.
+type Verified string
+
+// The outcomes.
+const (
+	Good    Verified = "good"
+	Bad     Verified = "bad"
+	Unknown Verified = "unknown" // we do not hold the key
+)
