@@ -136,7 +136,7 @@ func newServer(t *testing.T, change ...func(*settings)) *server {
 	t.Cleanup(s.access.Close)
 	set.api.Access = s.access
 	native := api.New(set.api)
-	handler, err := httpd.New(set.httpd, native.Dialect(), native.Development())
+	handler, err := httpd.New(set.httpd, native.Dialect(), native.DevDialect())
 	if err != nil {
 		t.Fatal(err)
 	}

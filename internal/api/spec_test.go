@@ -63,7 +63,7 @@ func TestSpecIsServed(t *testing.T) {
 func TestSpecAndRoutesAreTheSame(t *testing.T) {
 	got, want := map[string]string{}, map[string]string{}
 	all := api.New(api.Config{DevLogin: &identity.DevLogin{}})
-	for _, r := range slices.Concat(all.Dialect().Routes, all.Development().Routes) {
+	for _, r := range slices.Concat(all.Dialect().Routes, all.DevDialect().Routes) {
 		got[r.Pattern] = who(r)
 	}
 	doc := loadSpec(t)
