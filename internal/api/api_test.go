@@ -209,6 +209,13 @@ func (a answer) problem(t *testing.T) client.Problem {
 	return p
 }
 
+func (a answer) decode(t *testing.T, value any) {
+	t.Helper()
+	if err := json.Unmarshal(a.body, value); err != nil {
+		t.Fatalf("%v in %q", err, a.body)
+	}
+}
+
 func (s *server) send(r request) answer {
 	s.Helper()
 	req, err := http.NewRequestWithContext(s.Context(), r.method, s.url+r.path, strings.NewReader(r.body))
