@@ -168,7 +168,7 @@ func (r *recorder) run(ctx context.Context) {
 			if r.config.Audit != Strict {
 				pause(ctx, recordPause)
 			}
-			if !r.write(ctx) {
+			if ctx.Err() == nil && !r.write(ctx) {
 				pause(ctx, recordPause)
 				r.again()
 			}
