@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -93,6 +94,26 @@ func whoInSpec(doc *openapi3.T, op *openapi3.Operation) string {
 		return "anyone"
 	}
 	return "known " + strings.Join(security[0]["bearer"], " ")
+}
+
+// Nobody and nonsense are refused by every route; those that anyone may call
+// ask for another proof, or for one at all.
+func TestNoRouteServesWhoIsNotKnown(t *testing.T) {
+	s := newServer(t)
+	all := api.New(api.Config{DevLogin: &identity.DevLogin{}})
+	for _, r := range slices.Concat(all.Dialect().Routes, all.DevDialect().Routes) {
+		path := regexp.MustCompile(`\{[a-z]+\}`).ReplaceAllString(r.Path(), string(usher.SystemIDs().New()))
+		for _, token := range []string{nobody, "nonsense", "usher_nonsense", "a.b.c"} {
+			got := s.send(request{caller: token, method: r.Method(), path: path, body: "{}"})
+			want := []int{http.StatusUnauthorized}
+			if r.Caller == httpd.Anyone {
+				want = []int{http.StatusNotFound, http.StatusBadRequest}
+			}
+			if !slices.Contains(want, got.status) {
+				t.Errorf("%s as %q: got %d, want one of %d: %s", r.Pattern, token, got.status, want, got.body)
+			}
+		}
+	}
 }
 
 // The document names exactly the fields of the wire types, and requires those
