@@ -88,6 +88,10 @@ compat: {meetings: {enabled: true, access: session}}
 	s.wantServed(cookie("Origin", ownPage)...)
 	s.wantServed(cookie("Sec-Fetch-Site", "same-origin")...)
 	s.recorded(4, client.EventQuery{Who: "user:session#ann"})
+	preflight := s.do(http.MethodOptions, "/meetings", "", "Origin", ownPage, "Access-Control-Request-Method", "POST")
+	if h := preflight.Header; h.Get("Access-Control-Allow-Origin") != ownPage || h.Get("Access-Control-Allow-Credentials") != "true" {
+		t.Errorf("our page may not send the session: %v", h)
+	}
 
 	for name, headers := range map[string][]string{
 		"a page of another site":              {"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"},
@@ -100,8 +104,12 @@ compat: {meetings: {enabled: true, access: session}}
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.wantTutorialRefused(http.StatusForbidden, cookie(headers...)...)
-			if got := s.do(http.MethodPost, "/meetings", "", cookie(headers...)...).Header.Get("Access-Control-Allow-Origin"); got == "https://evil.example" || got == "*" {
+			h := s.do(http.MethodPost, "/meetings", "", cookie(headers...)...).Header
+			if got := h.Get("Access-Control-Allow-Origin"); got == "https://evil.example" || got == "*" {
 				t.Errorf("the page may read the answer: %q", got)
+			}
+			if h.Get("Access-Control-Allow-Credentials") != "" && h.Get("Access-Control-Allow-Origin") != ownPage {
+				t.Error("the page may send the session")
 			}
 		})
 	}

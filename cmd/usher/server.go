@@ -148,7 +148,9 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 			},
 		}).Dialect()
 		d.Access, d.PublicRole = meetings.Access, meetings.Role
-		d.CORS.Origins = cfg.Server.Origins // the pages that a session is taken from
+		if meetings.Access == httpd.BySession { // from those pages a session is taken
+			d.CORS.Origins, d.CORS.Credentials = cfg.Server.Origins, true
+		}
 		dialects = append(dialects, d)
 	}
 	return dialects
