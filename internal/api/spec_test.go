@@ -28,9 +28,14 @@ import (
 	"usher/internal/identity"
 )
 
+// document is read once for all tests, since that takes a while.
+var document = sync.OnceValues(func() (*openapi3.T, error) {
+	return openapi3.NewLoader().LoadFromFile("openapi.yaml")
+})
+
 func loadSpec(t *testing.T) *openapi3.T {
 	t.Helper()
-	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
+	doc, err := document()
 	if err != nil {
 		t.Fatal(err)
 	}
