@@ -41,6 +41,9 @@ func (f keyFlags) read() (string, error) {
 		return "", nil
 	}
 	key, err := os.ReadFile(f.PublicKey)
+	if err == nil && len(key) == 0 {
+		return "", fmt.Errorf("%s is empty: it has no public key", f.PublicKey)
+	}
 	return string(key), err
 }
 

@@ -53,6 +53,7 @@ func TestWhatRegisteringABackEndPrints(t *testing.T) {
 		{"with both", []string{"--name", "c", "--api-key", "--public-key", key, "--scopes", "subject:act", "--expires", "720h"}, 0, apiKey, "subject:act"},
 		{"with neither", []string{"--name", "d"}, 2, "^$", "--public-key"},
 		{"with a key of the past", []string{"--name", "e", "--api-key", "--expires=-1s"}, 1, "^$", "expires_at"},
+		{"with an empty file beside an API key", []string{"--name", "e", "--api-key", "--public-key", os.DevNull}, 1, "^$", "no public key"},
 		{"with a key that is not there", []string{"--name", "f", "--public-key", key + "x"}, 1, "^$", key + "x"},
 	}
 	for _, tt := range tests {
