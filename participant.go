@@ -48,8 +48,11 @@ type Participant struct {
 	Name string
 	// Identity is the key of who the place is for, if that is known.
 	Identity string
-	// Maker is the key of whoever made the participant.
-	Maker string
+	// Maker is the key of whoever made the participant, and ProvenAt when that
+	// was proven; zero is unknown, which counts as long ago. A place is void
+	// with the proof that it was got by.
+	Maker    string
+	ProvenAt time.Time
 	// Grant is the id of the decision that allowed the place, and Expires when
 	// it ends: it can't be claimed or connected to any more. Zero is never.
 	Grant   ID

@@ -41,7 +41,7 @@ func TestRequestsAsTheyAreSent(t *testing.T) {
 	a := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		got = fmt.Sprintf("%s %s %s", r.Method, r.RequestURI, body)
-		for _, name := range []string{"Authorization", "Content-Type", "Idempotency-Key", "If-Match"} {
+		for _, name := range []string{"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Usher-Act-As"} {
 			if v := r.Header.Get(name); v != "" {
 				got += fmt.Sprintf(" %s=%s", name, v)
 			}
@@ -83,6 +83,25 @@ func TestRequestsAsTheyAreSent(t *testing.T) {
 			_, err := a.AddClient(t.Context(), client.AddClientRequest{Name: "n", PublicKey: "k", Scopes: usher.Scopes{}})
 			return err
 		}, `POST /api/v1/clients {"name":"n","public_key":"k","scopes":[]} Authorization=Bearer t0ken Content-Type=application/json`},
+		{"a client with an API key only", func() error {
+			_, err := a.AddClient(t.Context(), client.AddClientRequest{Name: "n", APIKey: true})
+			return err
+		}, `POST /api/v1/clients {"name":"n","api_key":true} Authorization=Bearer t0ken Content-Type=application/json`},
+		{"for a subject", func() error { _, err := a.Me(t.Context(), client.ActFor("user:i#s")); return err },
+			`GET /api/v1/me  Authorization=Bearer t0ken Usher-Act-As=user:i#s`},
+		{"the end of a membership", func() error { return a.DeleteMember(t.Context(), "n", "user:https://id.example/a?b#c") },
+			`DELETE /api/v1/rooms/n/members/user:https:%2F%2Fid.example%2Fa%3Fb%23c  Authorization=Bearer t0ken`},
+		{"the end of a ban by whom it keeps out", func() error {
+			return a.UnbanIdentity(t.Context(), "n", client.UnbanRequest{Identity: "user:i#s"})
+		}, `DELETE /api/v1/rooms/n/bans {"identity":"user:i#s"} Authorization=Bearer t0ken Content-Type=application/json`},
+		{"a redemption", func() error {
+			_, err := a.Redeem(t.Context(), client.RedeemRequest{Code: "s3cret", Name: "Dora"})
+			return err
+		}, `POST /api/v1/invites/redeem {"code":"s3cret","name":"Dora"} Authorization=Bearer t0ken Content-Type=application/json`},
+		{"a part of the record", func() error {
+			_, err := a.EventPage(t.Context(), client.EventQuery{Type: usher.Decided, Who: "user:i#s", PageQuery: client.PageQuery{Cursor: "1.2"}})
+			return err
+		}, `GET /api/v1/events?cursor=1.2&type=decided&who=user%3Ai%23s  Authorization=Bearer t0ken`},
 		{"a page", func() error {
 			_, err := a.RoomPage(t.Context(), client.RoomQuery{Status: usher.RoomReady, PageQuery: client.PageQuery{Limit: 3, Cursor: "c"}})
 			return err
@@ -116,6 +135,9 @@ func TestErrors(t *testing.T) {
 		{"a problem to try again", "application/problem+json; charset=utf-8", `{"status":503,"code":"room_full","detail":"Full."}`, 503, map[string]string{"Retry-After": "7"},
 			client.Error{Problem: client.Problem{Title: "Service Unavailable", Status: 503, Code: "room_full", Detail: "Full."}, RetryAfter: 7 * time.Second},
 			"room_full: Full."},
+		{"a refusal that is on record", "application/problem+json", `{"status":403,"code":"not_member","detail":"No.","decision":"d"}`, 403, nil,
+			client.Error{Problem: client.Problem{Title: "Forbidden", Status: 403, Code: "not_member", Detail: "No.", Decision: "d"}},
+			"not_member: No. (decision d)"},
 		{"a page of a proxy", "text/html", "<h1>Bad Gateway</h1>", 502, nil,
 			client.Error{Problem: client.Problem{Title: "Bad Gateway", Status: 502, Code: "http_502", Detail: "The answer was 502 Bad Gateway, not in the form of an Usher."}},
 			"http_502: The answer was 502 Bad Gateway, not in the form of an Usher."},
@@ -164,6 +186,13 @@ func TestAnswersThatCanNotBeUnderstood(t *testing.T) {
 	}
 }
 
+func TestNothingIsExpectedOfAnAnswerWithoutContent(t *testing.T) {
+	a := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	if err := a.Unban(t.Context(), "n", "b"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAWalkEndsWithAnError(t *testing.T) {
 	a := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("cursor") == "two" {
@@ -187,7 +216,8 @@ func TestAWalkEndsWithAnError(t *testing.T) {
 }
 
 func TestSecretsAreNotWrittenBack(t *testing.T) {
-	for _, v := range []any{client.Invited{Secret: "s3cret"}, client.Claimed{Token: "s3cret"}, client.ClaimRequest{Secret: "s3cret"}, client.Options{Token: "s3cret"}} {
+	for _, v := range []any{client.Invited{Secret: "s3cret"}, client.Claimed{Token: "s3cret"}, client.ClaimRequest{Secret: "s3cret"},
+		client.CreatedInvite{Code: "s3cret"}, client.RedeemRequest{Code: "s3cret"}, client.Redeemed{Token: "s3cret"}, client.KeyedClient{APIKey: "s3cret"}, client.Options{Token: "s3cret"}} {
 		data, err := json.Marshal(v)
 		if text := fmt.Sprintf("%s %v %+v %#v %v", data, v, v, v, err); strings.Contains(text, "s3cret") {
 			t.Errorf("%T shows its secret: %s", v, text)

@@ -5,13 +5,16 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +73,25 @@ func (s *Server) unauthenticated(dialect, code string) int {
 	return n
 }
 
+// recorded returns the events of a query once there are n of them on disk.
+func (s *Server) recorded(n int, q client.EventQuery) []client.Event {
+	s.t.Helper()
+	ctx := within(s.t, 10*time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		page, err := s.operator().EventPage(ctx, q)
+		if err == nil && len(page.Events) >= n {
+			return page.Events
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			s.t.Fatalf("the record has %+v, error %v, want %d events", page.Events, err, n)
+		}
+	}
+}
+
 // issuer is a small issuer of tokens, for tests that are not about issuers.
 type issuer struct {
 	t   testing.TB
@@ -106,10 +128,13 @@ func newIssuer(t testing.TB) *issuer {
 	return i
 }
 
-// config is the configuration of a server that trusts the issuer.
-func (i *issuer) config() string {
-	return fmt.Sprintf("issuers:\n  - issuer: %s\n    audiences: [%s]\n", i.url, audience)
+// entry is what a configuration says of the issuer.
+func (i *issuer) entry() string {
+	return fmt.Sprintf("  - issuer: %s\n    audiences: [%s]\n", i.url, audience)
 }
+
+// trusting is a configuration with those issuers.
+func trusting(entries ...string) string { return "issuers:\n" + strings.Join(entries, "") }
 
 // user is the key of a user of the issuer.
 func (i *issuer) user(subject string) string { return "user:" + i.url + "#" + subject }
@@ -158,4 +183,33 @@ func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// unsigned returns a token that ends where the signature would begin.
+func unsigned(t testing.TB, header string, c claims) string {
+	t.Helper()
+	return signingInput(t, header, c) + "."
+}
+
+// publicKeyOf returns the public half of a key as a PEM and as a JWK, which is
+// what a verifier that mixes algorithms up may take for a shared secret.
+func publicKeyOf(t testing.TB, key jose.JSONWebKey) (asPEM, asJWK []byte) {
+	t.Helper()
+	public := key.Public()
+	der, err := x509.MarshalPKIXPublicKey(public.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asJWK, err = public.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), asJWK
+}
+
+// devLogin is the development login of whoever says that they have the name.
+func (s *Server) devLogin(name string) usher.Secret {
+	s.t.Helper()
+	a := s.must(http.StatusOK, http.MethodPost, "/dev/login", fmt.Sprintf(`{"name":%q}`, name), asJSON...)
+	return usher.Secret(s.Secret(a.text(s.t, "token")))
 }

@@ -99,9 +99,9 @@ func (p *provider) fetches() int {
 	return n
 }
 
-// config is the configuration of a server that trusts the provider.
-func (p *provider) config() string {
-	return fmt.Sprintf("issuers:\n  - issuer: %s\n    clientIds: [%s]\n    audiences: [%s, %s]\n", p.url, clientID, clientID, audience)
+// entry is what a configuration says of the provider.
+func (p *provider) entry() string {
+	return fmt.Sprintf("  - issuer: %s\n    clientIds: [%s]\n    audiences: [%s, %s]\n", p.url, clientID, clientID, audience)
 }
 
 // issuedTokens are what an app gets for its user.

@@ -81,9 +81,9 @@ func (c *userPool) call(operation string, request, result any) {
 
 func (c *userPool) issuer() string { return c.base + "/" + c.pool }
 
-// config is the configuration of a server that trusts the pool.
-func (c *userPool) config() string {
-	return fmt.Sprintf("issuers:\n  - issuer: %s\n    kind: cognito\n    clientIds: [%s]\n", c.issuer(), c.app)
+// entry is what a configuration says of the pool.
+func (c *userPool) entry() string {
+	return fmt.Sprintf("  - issuer: %s\n    kind: cognito\n    clientIds: [%s]\n", c.issuer(), c.app)
 }
 
 // signIn gets tokens for the user, as an app does with its password.

@@ -110,7 +110,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	media["vpaas"] = meetings
 
 	s.handler, err = httpd.New(httpd.Config{
-		Identity: s.callers.chain, Logger: o.Logger, Metrics: httpd.NewMetrics(registry),
+		Identity: s.access.Authenticator(s.callers.chain), Logger: o.Logger, Metrics: httpd.NewMetrics(registry),
 		RequestIDs: ids, LoopbackOnly: cfg.Dev, Limits: cfg.Limits, Proxies: cfg.Server.Proxies(),
 	}, s.dialects(cfg, ring, registry)...)
 	if err != nil {
@@ -148,6 +148,9 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 			},
 		}).Dialect()
 		d.Access, d.PublicRole = meetings.Access, meetings.Role
+		if meetings.Access == httpd.BySession { // from those pages a session is taken
+			d.CORS.Origins, d.CORS.Credentials = cfg.Server.Origins, true
+		}
 		dialects = append(dialects, d)
 	}
 	return dialects

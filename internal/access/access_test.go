@@ -88,6 +88,9 @@ func (c *connection) Roster(present []access.Present) {
 	names := make([]string, len(present))
 	for i, p := range present {
 		names[i] = p.Name
+		if p.Guest {
+			names[i] += " (guest)"
+		}
 	}
 	c.tell(func() { c.roster = strings.Join(names, " ") })
 }

@@ -152,7 +152,7 @@ func (k ClientKeys) problem() string {
 		if k.APIKey {
 			return ""
 		}
-		return "must be a PEM, unless an API key is asked for"
+		return "must be a public key in PEM, unless an API key is asked for"
 	}
 	_, err := identity.ParsePublicKey(k.PublicKey)
 	if err == nil {

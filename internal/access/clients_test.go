@@ -131,8 +131,11 @@ func TestClientsOfAnotherAppAreNotThere(t *testing.T) {
 	other := operator
 	other.App = "other"
 	for name, call := range map[string]func() error{
-		"Client":       func() error { _, err := a.Client(t.Context(), other, c.ID); return err },
-		"RotateClient": func() error { _, err := a.RotateClient(t.Context(), other, c.ID, access.ClientKeys{PublicKey: c.PublicKey}); return err },
+		"Client": func() error { _, err := a.Client(t.Context(), other, c.ID); return err },
+		"RotateClient": func() error {
+			_, err := a.RotateClient(t.Context(), other, c.ID, access.ClientKeys{PublicKey: c.PublicKey})
+			return err
+		},
 		"RevokeClient": func() error { _, err := a.RevokeClient(t.Context(), other, c.ID); return err },
 	} {
 		if err := call(); code(err) != "client_not_found" {
@@ -155,8 +158,11 @@ func TestOnlyOperatorsManageClients(t *testing.T) {
 			_, _, err := a.Clients(t.Context(), id, access.Page{Limit: 1})
 			return err
 		},
-		"Client":       func(id usher.Identity) error { _, err := a.Client(t.Context(), id, "x"); return err },
-		"RotateClient": func(id usher.Identity) error { _, err := a.RotateClient(t.Context(), id, "x", access.ClientKeys{}); return err },
+		"Client": func(id usher.Identity) error { _, err := a.Client(t.Context(), id, "x"); return err },
+		"RotateClient": func(id usher.Identity) error {
+			_, err := a.RotateClient(t.Context(), id, "x", access.ClientKeys{})
+			return err
+		},
 		"RevokeClient": func(id usher.Identity) error { _, err := a.RevokeClient(t.Context(), id, "x"); return err },
 	} {
 		if err := call(shop); code(err) != "operators_only" {

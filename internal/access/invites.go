@@ -158,11 +158,22 @@ func (a *Access) Redeem(ctx context.Context, app string, code usher.Secret, name
 	return a.redeem(ctx, invite, r, name)
 }
 
-// redeem counts the use and makes the guest.
+// redeem makes the guest and counts the use: what can fail without the guest's
+// fault comes first, so that no use is lost by it.
 func (a *Access) redeem(ctx context.Context, invite usher.Invite, r usher.Room, name string) (Redeemed, error) {
 	now := a.now()
-	invite, err := a.config.Store.Invites().Update(ctx, r.Key(), invite.ID, func(i usher.Invite) (usher.Invite, error) {
-		if !i.RevokedAt.IsZero() || !now.Before(i.Expires) || i.MaxUses > 0 && i.Uses >= i.MaxUses {
+	if !redeemable(invite, now) || a.taken.fromInvite(invite) {
+		return Redeemed{}, errNoInvite
+	}
+	token, guest, err := a.config.Guests.Issue(usher.Identity{
+		App: r.App, Kind: usher.GuestIdentity, Subject: string(a.config.IDs.New()), Name: name,
+		Room: r.ID, Role: invite.Role,
+	}, invite.ID, invite.Expires)
+	if err != nil {
+		return Redeemed{}, wrapf("redeem", err)
+	}
+	_, err = a.config.Store.Invites().Update(ctx, r.Key(), invite.ID, func(i usher.Invite) (usher.Invite, error) {
+		if !redeemable(i, now) {
 			return i, errNoInvite
 		}
 		i.Uses++
@@ -175,16 +186,13 @@ func (a *Access) redeem(ctx context.Context, invite usher.Invite, r usher.Room, 
 	if err != nil {
 		return Redeemed{}, wrapf("redeem", err)
 	}
-	guest := usher.Identity{
-		App: r.App, Kind: usher.GuestIdentity, Subject: string(a.config.IDs.New()), Name: name,
-		Room: r.ID, Role: invite.Role,
-	}
-	token, guest, err := a.config.Guests.Issue(guest, invite.ID, invite.Expires)
-	if err != nil {
-		return Redeemed{}, wrapf("redeem", err)
-	}
 	a.tell(ctx, usher.Event{Type: usher.Redeemed, App: r.App, Who: guest.Key(), Name: name, Room: r.ID, Reason: "invite " + string(invite.ID)})
 	return Redeemed{guest, token}, nil
+}
+
+// redeemable reports whether an invite has a use left.
+func redeemable(i usher.Invite, now time.Time) bool {
+	return i.RevokedAt.IsZero() && now.Before(i.Expires) && (i.MaxUses == 0 || i.Uses < i.MaxUses)
 }
 
 // nameOfMember reports whether a member of the room has that name, in whatever

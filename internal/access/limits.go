@@ -23,12 +23,21 @@ func newLimiters(config limit.Config, now func() time.Time) limiters {
 	}
 }
 
-// limit refuses what a caller asks for too often. Only what makes something is
-// limited: to read and to take away must always be possible.
-func (a *Access) limit(id usher.Identity, q ask) error {
-	switch q.action {
+// makes reports whether an action makes something. Only that is limited: to
+// read and to take away must always be possible.
+func makes(action policy.Action) bool {
+	switch action {
 	case policy.EnterRoom, policy.AddParticipant, policy.EnterMeeting, policy.OpenMeeting, policy.CreateRoom:
-	default:
+		return true
+	}
+	return false
+}
+
+// limitMaker refuses a caller who asks for too much. Whoever is on the machine
+// itself is not limited, and the public is by its addresses: as one identity,
+// any of it could use up what is there for all.
+func (a *Access) limitMaker(id usher.Identity, q ask) error {
+	if !makes(q.action) || !id.Known() || id.Kind == usher.LocalIdentity || id.Kind == usher.PublicIdentity {
 		return nil
 	}
 	who, rate := maker(id), a.limits.config.Mint
@@ -40,7 +49,13 @@ func (a *Access) limit(id usher.Identity, q ask) error {
 	if wait, ok := a.limits.mint.AllowAt(id.App+"/"+who, rate); !ok {
 		return limit.Exceeded(wait)
 	}
-	if q.room == nil {
+	return nil
+}
+
+// limitRoom refuses what is made too often in one room. Whoever may not enter
+// it anyway does not count, or strangers could close it to everyone.
+func (a *Access) limitRoom(id usher.Identity, q ask) error {
+	if q.room == nil || !makes(q.action) || id.Kind == usher.LocalIdentity {
 		return nil
 	}
 	if wait, ok := a.limits.room.Allow(id.App + "/" + string(q.room.ID)); !ok {
@@ -49,8 +64,8 @@ func (a *Access) limit(id usher.Identity, q ask) error {
 	return nil
 }
 
-// limitClaim limits guesses at one participant's secret.
-func (a *Access) limitClaim(key usher.ParticipantKey) error {
+// limitGuess limits guesses at one participant's secret.
+func (a *Access) limitGuess(key usher.ParticipantKey) error {
 	if wait, ok := a.limits.claim.Allow(key.App + "/" + string(key.Room) + "/" + string(key.ID)); !ok {
 		return limit.Exceeded(wait)
 	}

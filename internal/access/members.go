@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"usher"
@@ -28,7 +29,7 @@ func (a *Access) PutMember(ctx context.Context, id usher.Identity, ref string, m
 
 func (a *Access) validateMember(m usher.Member) error {
 	var problems []usher.FieldProblem
-	if !validKey(m.Identity) {
+	if !validKey(m.Identity, "user", "group", "client") {
 		problems = append(problems, usher.FieldProblem{Field: "identity", Message: "must be user:ISSUER#SUBJECT, group:ISSUER#NAME or client:ID"})
 	}
 	if _, known := a.policy.Permissions(m.Role); !known {
@@ -45,22 +46,25 @@ func (a *Access) validateMember(m usher.Member) error {
 	return err
 }
 
-// validKey reports whether a text has the form of an identity's or a group's key.
-func validKey(key string) bool {
+// validKey reports whether a text has the form of a key of one of these kinds.
+func validKey(key string, kinds ...string) bool {
 	kind, rest, found := strings.Cut(key, ":")
-	if !found || usher.ValidateName(key, maxKey) != nil {
+	if !found || !slices.Contains(kinds, kind) || usher.ValidateName(key, maxKey) != nil {
 		return false
 	}
 	switch kind {
 	case "user", "group":
 		issuer, subject, found := strings.Cut(rest, "#")
 		return found && issuer != "" && subject != ""
-	case "client", "guest":
+	default:
 		_, err := usher.ParseID(rest)
 		return err == nil
 	}
-	return false
 }
+
+// identities are the kinds of key that name one identity: not a group, of whose
+// members nobody keeps a list.
+var identities = []string{"user", "guest", "client"}
 
 // Members returns a room's members by their keys after the given one, and
 // whether there are more.

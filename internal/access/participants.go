@@ -42,7 +42,7 @@ func (a *Access) AddParticipant(ctx context.Context, id usher.Identity, ref stri
 	if err := validatePlace(place); err != nil {
 		return Invited{}, err
 	}
-	q := ask{action: policy.AddParticipant, room: &r, role: place.Role, lifetime: place.Lifetime}
+	q := ask{action: policy.AddParticipant, room: &r, role: place.Role, lifetime: place.Lifetime, whom: place.For}
 	if id.Kind == usher.UserIdentity || id.Kind == usher.GuestIdentity {
 		q.action = policy.EnterRoom
 		if place.For != "" && place.For != id.Key() {
@@ -63,7 +63,7 @@ func (a *Access) AddParticipant(ctx context.Context, id usher.Identity, ref stri
 	}
 	invited, err := a.rooms.Add(ctx, r.Key(), room.Place{
 		ID: once.id, Secret: once.secret, Role: d.Role, Name: place.Name, Identity: place.For,
-		Maker: maker(id), Grant: d.id, Expires: d.Expires,
+		Maker: maker(id), ProvenAt: id.IssuedAt, Grant: d.id, Expires: d.Expires,
 	})
 	return Invited{invited, d.Decision}, err
 }
@@ -90,7 +90,7 @@ func validatePlace(place Place) error {
 	if err := usher.ValidateName(place.Name, maxName); err != nil {
 		problems = append(problems, usher.FieldProblem{Field: "name", Message: err.Error()})
 	}
-	if place.For != "" && (!validKey(place.For) || strings.HasPrefix(place.For, "group:")) {
+	if place.For != "" && (!validKey(place.For, identities...)) {
 		problems = append(problems, usher.FieldProblem{Field: "for", Message: "must be user:ISSUER#SUBJECT, guest:ID or client:ID"})
 	}
 	if len(problems) == 0 {
@@ -185,10 +185,13 @@ func (a *Access) Claim(ctx context.Context, key usher.ParticipantKey, secret ush
 }
 
 func (a *Access) claim(ctx context.Context, key usher.ParticipantKey, secret usher.Secret) (Claimed, error) {
-	if err := a.limitClaim(key); err != nil {
-		return Claimed{}, err
-	}
 	e, err := a.rooms.Participant(ctx, key)
+	if err != nil || !e.Participant.Secret.Matches(secret) {
+		// Whoever has the secret is not kept out by others who guess at it.
+		if err := a.limitGuess(key); err != nil {
+			return Claimed{}, err
+		}
+	}
 	if err == nil {
 		if _, ok := a.taken.fromParticipant(e.Participant, a.now()); ok {
 			return Claimed{}, room.ErrNoClaim

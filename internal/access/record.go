@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,8 +59,10 @@ const (
 	// takes they are on disk within 100 ms.
 	recordPause = 50 * time.Millisecond
 	recordBatch = 2000
-	// recordQueue bounds what waits while the store can't be written: beyond
-	// it calls wait, so that nothing goes unrecorded.
+	// recordQueue bounds what waits while the store can't be written. Beyond it
+	// decisions wait, and are not taken if that is too long: nothing goes
+	// unrecorded, and the queue does not grow. What has happened already is
+	// always taken in.
 	recordQueue = 20_000
 	trimEvery   = 10 * time.Minute
 )
@@ -76,11 +79,11 @@ type recorder struct {
 	mu      sync.Mutex
 	pending []usher.Event // what is not on disk yet, in order
 	taken   uint64        // how many events were ever taken
-	waiting []waiter      // whoever waits, in order
+	waiting []waiter      // whoever waits, by what for
 	failing bool          // the last attempt to write failed
 }
 
-// waiter waits until so many events are on disk.
+// waiter waits until so many events are on disk; the zero waiter does not wait.
 type waiter struct {
 	events uint64
 	done   chan struct{}
@@ -90,20 +93,61 @@ func newRecorder(config RecordConfig, s store.Record, now func() time.Time, logg
 	return &recorder{config: config, store: s, now: now, logger: logger, wake: make(chan struct{}, 1)}
 }
 
-// add takes an event. With a strict audit it returns when the event is on disk.
-func (r *recorder) add(ctx context.Context, e usher.Event) error {
-	r.mu.Lock()
-	wait := r.config.Audit == Strict || len(r.pending) >= recordQueue
-	r.pending = append(r.pending, e)
-	r.taken++
-	w := waiter{events: r.taken}
-	if wait {
-		w.done = make(chan struct{})
-		r.waiting = append(r.waiting, w)
+// decide takes the event of a decision, once there is room for it. With a strict
+// audit it returns when the event is on disk.
+func (r *recorder) decide(ctx context.Context, e usher.Event) error {
+	for {
+		r.mu.Lock()
+		if len(r.pending) < recordQueue {
+			break
+		}
+		room := r.await(r.taken - uint64(len(r.pending)) + 1) // the oldest is on disk
+		r.mu.Unlock()
+		if err := room.wait(ctx); err != nil {
+			return err
+		}
 	}
+	done := r.take(e)
 	r.mu.Unlock()
 	r.again()
-	if !wait {
+	return done.wait(ctx)
+}
+
+// tell takes an event that has happened already, however many wait. With a
+// strict audit it returns when the event is on disk.
+func (r *recorder) tell(ctx context.Context, e usher.Event) error {
+	r.mu.Lock()
+	done := r.take(e)
+	r.mu.Unlock()
+	r.again()
+	return done.wait(ctx)
+}
+
+// take appends an event, and returns what its caller has to wait for: nothing,
+// unless the audit is strict. The caller holds r.mu.
+func (r *recorder) take(e usher.Event) waiter {
+	r.pending = append(r.pending, e)
+	r.taken++
+	if r.config.Audit != Strict {
+		return waiter{}
+	}
+	return r.await(r.taken)
+}
+
+// await returns the waiter for so many events, which callers share: those who
+// give up leave nothing behind. The caller holds r.mu.
+func (r *recorder) await(events uint64) waiter {
+	at, found := slices.BinarySearchFunc(r.waiting, events, func(w waiter, n uint64) int { return cmp.Compare(w.events, n) })
+	if found {
+		return r.waiting[at]
+	}
+	w := waiter{events: events, done: make(chan struct{})}
+	r.waiting = slices.Insert(r.waiting, at, w)
+	return w
+}
+
+func (w waiter) wait(ctx context.Context) error {
+	if w.done == nil {
 		return nil
 	}
 	select {
@@ -124,7 +168,7 @@ func (r *recorder) run(ctx context.Context) {
 			if r.config.Audit != Strict {
 				pause(ctx, recordPause)
 			}
-			if !r.write(ctx) {
+			if ctx.Err() == nil && !r.write(ctx) {
 				pause(ctx, recordPause)
 				r.again()
 			}
@@ -258,8 +302,8 @@ func decodeEvents(b store.Batch) ([]usher.Event, error) {
 	return events, nil
 }
 
-// position is a place in the record: so many events of the batch after seq
-// have been read.
+// position is a place in the record: everything up to the batch seq has been
+// read, and so many events of the next one.
 type position struct {
 	seq  int64
 	skip int
@@ -298,11 +342,15 @@ func (r *recorder) read(ctx context.Context, from position, limit int, keep func
 		if err != nil {
 			return nil, from, false, err
 		}
-		for i := min(from.skip, len(events)); i < len(events); i++ {
+		skip := 0
+		if b.Seq == from.seq+1 { // else the batch that was begun is trimmed away
+			skip = from.skip
+		}
+		for i := min(skip, len(events)); i < len(events); i++ {
 			if len(found) == limit {
 				return found, from, true, nil
 			}
-			from.skip = i + 1
+			from = position{seq: b.Seq - 1, skip: i + 1}
 			if keep(events[i]) {
 				found = append(found, events[i])
 			}

@@ -17,7 +17,7 @@ type taken struct {
 	// seq is the last number of the sequence that is folded in.
 	seq  int64
 	void map[target]*voided
-	bans map[banKey]usher.Taking
+	bans map[banKey]*exclusion
 }
 
 // target is one thing that a revocation can name.
@@ -35,8 +35,27 @@ type banKey struct {
 	identity string
 }
 
+// exclusion is what all bans of one identity from one room come to.
+type exclusion struct {
+	ban    usher.Taking // the last one
+	lifted bool
+	// before voids the places that were made earlier, also when no ban is in
+	// force any more.
+	before time.Time
+}
+
+func (e *exclusion) inForce(now time.Time) bool {
+	return !e.lifted && (e.ban.Until.IsZero() || now.Before(e.ban.Until))
+}
+
+// voids reports whether a place that was made at that time is void: nothing
+// that was made before a ban ended comes back with its end.
+func (e *exclusion) voids(made, now time.Time) bool {
+	return e.inForce(now) || made.Before(e.before) || !e.lifted && made.Before(e.ban.Until)
+}
+
 func newTaken() *taken {
-	return &taken{void: make(map[target]*voided), bans: make(map[banKey]usher.Taking)}
+	return &taken{void: make(map[target]*voided), bans: make(map[banKey]*exclusion)}
 }
 
 func targetOf(app string, t usher.Target) target {
@@ -63,9 +82,10 @@ func (k *taken) apply(t usher.Taking) bool {
 	key := banKey{usher.RoomKey{App: t.App, ID: t.Target.Room}, t.Target.Identity}
 	switch t.Kind {
 	case usher.Ban:
-		k.bans[key] = t
+		k.excluded(key).exclude(t)
 	case usher.Unban:
-		delete(k.bans, key)
+		e := k.excluded(key)
+		e.lifted, e.before = true, latest(e.before, t.At())
 	case usher.Revocation:
 		name := targetOf(t.App, t.Target)
 		v := k.void[name]
@@ -73,13 +93,33 @@ func (k *taken) apply(t usher.Taking) bool {
 			v = &voided{}
 			k.void[name] = v
 		}
-		if t.Before.After(v.before) {
-			v.before = t.Before
-		}
+		v.before = latest(v.before, t.Before)
 		v.forever = v.forever || t.Forever
 		v.last = t
 	}
 	return true
+}
+
+// excluded returns what the bans of a key come to. The caller holds k.mu.
+func (k *taken) excluded(key banKey) *exclusion {
+	e := k.bans[key]
+	if e == nil {
+		e = &exclusion{}
+		k.bans[key] = e
+	}
+	return e
+}
+
+// exclude folds one more ban in.
+func (e *exclusion) exclude(t usher.Taking) {
+	e.ban, e.lifted, e.before = t, false, latest(e.before, t.At())
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // revoked reports whether something that was issued to, by, or in the target
@@ -92,29 +132,44 @@ func (k *taken) revoked(name target, issued time.Time) (usher.Taking, bool) {
 	return v.last, true
 }
 
-// fromIdentity reports whether what proves an identity is void. Whoever acts
-// on the machine itself proves it by being there.
-func (k *taken) fromIdentity(id usher.Identity) (usher.Taking, bool) {
-	if !id.Known() || id.Kind == usher.LocalIdentity {
-		return usher.Taking{}, false
-	}
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	if t, ok := k.revoked(target{"identity", id.App + "/" + id.Key()}, id.IssuedAt); ok {
-		return t, true
-	}
-	if client, ok := clientOf(id.Key()); ok {
-		if t, ok := k.revoked(target{"client", id.App + "/" + client}, id.IssuedAt); ok {
+// issued is a target, and when what is held against it was issued.
+type issued struct {
+	target target
+	at     time.Time
+}
+
+// any returns what voids one of them. The caller holds k.mu.
+func (k *taken) any(list []issued) (usher.Taking, bool) {
+	for _, i := range list {
+		if t, ok := k.revoked(i.target, i.at); ok {
 			return t, true
 		}
 	}
-	if client, ok := clientOf(id.Actor); ok {
-		return k.revoked(target{"client", id.App + "/" + client}, id.IssuedAt)
+	return usher.Taking{}, false
+}
+
+// fromIdentity reports whether what proves an identity is void. Whoever acts
+// on the machine itself proves it by being there.
+func (k *taken) fromIdentity(id usher.Identity, now time.Time) (usher.Taking, bool) {
+	if !id.Known() || id.Kind == usher.LocalIdentity {
+		return usher.Taking{}, false
+	}
+	since := id.IssuedAt
+	if id.Actor != "" {
+		since = now // it is the back end's word, given now
+	}
+	list := []issued{{target{"identity", id.App + "/" + id.Key()}, since}}
+	for _, key := range []string{id.Key(), id.Actor} {
+		if client, ok := clientOf(key); ok {
+			list = append(list, issued{target{"client", id.App + "/" + client}, id.IssuedAt})
+		}
 	}
 	if id.Kind == usher.GuestIdentity {
-		return k.revoked(target{"room", id.App + "/" + string(id.Room)}, id.IssuedAt)
+		list = append(list, issued{target{"room", id.App + "/" + string(id.Room)}, id.IssuedAt})
 	}
-	return usher.Taking{}, false
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.any(list)
 }
 
 // clientOf returns the client's id in an identity's key.
@@ -129,39 +184,77 @@ func clientOf(key string) (string, bool) {
 // fromParticipant reports whether a participant's place is void: its grant,
 // whoever it is for, whoever made it, its room, or by a ban.
 func (k *taken) fromParticipant(p usher.Participant, now time.Time) (usher.Taking, bool) {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	issued := p.CreatedAt()
-	targets := []target{
-		{"grant", p.App + "/" + string(p.Grant)},
-		{"identity", p.App + "/" + p.Identity},
-		{"room", p.App + "/" + string(p.Room)},
+	// A place that was decided on before something was taken is older than that,
+	// even if it was written down after.
+	made := p.CreatedAt()
+	if decided := p.Grant.Time(); !decided.IsZero() {
+		made = earliest(made, decided)
+	}
+	own, proven := made, earliest(made, p.ProvenAt)
+	if p.Maker == p.Identity {
+		own = proven
+	}
+	list := []issued{
+		{target{"grant", p.App + "/" + string(p.Grant)}, made},
+		{target{"identity", p.App + "/" + p.Identity}, own},
+		{target{"room", p.App + "/" + string(p.Room)}, made},
+	}
+	if isGuest(p.Maker) {
+		list = append(list, issued{target{"room", p.App + "/" + string(p.Room)}, proven})
 	}
 	if client, ok := clientOf(p.Maker); ok {
-		targets = append(targets, target{"client", p.App + "/" + client})
+		list = append(list, issued{target{"client", p.App + "/" + client}, proven})
 	}
-	for _, name := range targets {
-		if t, ok := k.revoked(name, issued); ok {
-			return t, true
-		}
-	}
-	return k.ban(banKey{p.RoomKey(), p.Identity}, now)
-}
-
-func (k *taken) ban(key banKey, now time.Time) (usher.Taking, bool) {
-	t, ok := k.bans[key]
-	if !ok || key.identity == "" || !t.Until.IsZero() && !now.Before(t.Until) {
-		return usher.Taking{}, false
-	}
-	return t, true
-}
-
-// banned reports whether an identity is banned from a room.
-func (k *taken) banned(room usher.RoomKey, identity string, now time.Time) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	_, ok := k.ban(banKey{room, identity}, now)
-	return ok
+	if t, ok := k.any(list); ok {
+		return t, true
+	}
+	if e := k.bans[banKey{p.RoomKey(), p.Identity}]; e != nil && p.Identity != "" && e.voids(made, now) {
+		return e.ban, true
+	}
+	return usher.Taking{}, false
+}
+
+// fromInvite reports whether the code of an invite is void: its room, or
+// whoever made it.
+func (k *taken) fromInvite(i usher.Invite) bool {
+	list := []issued{
+		{target{"room", i.App + "/" + string(i.Room)}, i.CreatedAt()},
+		{target{"identity", i.App + "/" + i.By}, i.CreatedAt()},
+	}
+	if client, ok := clientOf(i.By); ok {
+		list = append(list, issued{target{"client", i.App + "/" + client}, i.CreatedAt()})
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	_, void := k.any(list)
+	return void
+}
+
+// closed reports whether nothing can be issued any more to, by or in a target.
+func (k *taken) closed(name target, now time.Time) (usher.Taking, bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.revoked(name, now)
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// ban returns the ban of an identity from a room that is in force.
+func (k *taken) ban(room usher.RoomKey, identity string, now time.Time) (usher.Taking, bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	e := k.bans[banKey{room, identity}]
+	if e == nil || identity == "" || !e.inForce(now) {
+		return usher.Taking{}, false
+	}
+	return e.ban, true
 }
 
 // bansOf returns the bans in force in a room.
@@ -169,9 +262,9 @@ func (k *taken) bansOf(room usher.RoomKey, now time.Time) []usher.Taking {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	var bans []usher.Taking
-	for key := range k.bans {
-		if t, ok := k.ban(key, now); ok && key.room == room {
-			bans = append(bans, t)
+	for key, e := range k.bans {
+		if key.room == room && e.inForce(now) {
+			bans = append(bans, e.ban)
 		}
 	}
 	return bans

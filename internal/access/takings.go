@@ -58,7 +58,7 @@ func (v Revocation) validate(now time.Time) error {
 	if set != 1 {
 		problems = append(problems, usher.FieldProblem{Field: "target", Message: "name exactly one of grant, identity, client and room"})
 	}
-	if v.Target.Identity != "" && !validKey(v.Target.Identity) {
+	if v.Target.Identity != "" && !validKey(v.Target.Identity, identities...) {
 		problems = append(problems, usher.FieldProblem{Field: "identity", Message: "must be user:ISSUER#SUBJECT, guest:ID or client:ID"})
 	}
 	for field, ref := range map[string]usher.ID{"grant": v.Target.Grant, "client": v.Target.Client, "room": v.Target.Room} {
@@ -146,7 +146,7 @@ func (a *Access) whomToBan(ctx context.Context, r usher.Room, spec *BanSpec) err
 
 func (s BanSpec) validate(now time.Time) error {
 	var problems []usher.FieldProblem
-	if !validKey(s.Identity) {
+	if !validKey(s.Identity, identities...) {
 		problems = append(problems, usher.FieldProblem{Field: "identity", Message: "must be user:ISSUER#SUBJECT, guest:ID or client:ID"})
 	}
 	if !s.Until.IsZero() && !s.Until.After(now) {

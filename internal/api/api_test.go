@@ -136,7 +136,7 @@ func newServer(t *testing.T, change ...func(*settings)) *server {
 	t.Cleanup(s.access.Close)
 	set.api.Access = s.access
 	native := api.New(set.api)
-	handler, err := httpd.New(set.httpd, native.Dialect(), native.Development())
+	handler, err := httpd.New(set.httpd, native.Dialect(), native.DevDialect())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,6 +207,13 @@ func (a answer) problem(t *testing.T) client.Problem {
 		t.Fatalf("%v in %q", err, a.body)
 	}
 	return p
+}
+
+func (a answer) decode(t *testing.T, value any) {
+	t.Helper()
+	if err := json.Unmarshal(a.body, value); err != nil {
+		t.Fatalf("%v in %q", err, a.body)
+	}
 }
 
 func (s *server) send(r request) answer {

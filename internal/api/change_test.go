@@ -114,11 +114,18 @@ func TestAnswersWithSecretsAreNotKept(t *testing.T) {
 	s := newServer(t)
 	r := s.room(owner, client.CreateRoomRequest{})
 	p := s.invite(owner, string(r.ID))
+	code := must(s.as(owner).CreateInvite(t.Context(), string(r.ID), client.CreateInviteRequest{}))(t).Code
+	backend := must(s.as(operator).AddClient(t.Context(), client.AddClientRequest{Name: "bank", APIKey: true}))(t)
 	path := "/api/v1/rooms/" + string(r.ID) + "/participants"
 	for _, req := range []request{
 		{caller: owner, method: "POST", path: path},
 		{caller: owner, method: "POST", path: path + "/" + string(s.invite(owner, string(r.ID)).ID) + "/secret"},
 		{method: "POST", path: path + "/" + string(p.ID) + "/claim", body: asJSON(t, map[string]string{"secret": p.Secret.Reveal()})},
+		{caller: owner, method: "POST", path: "/api/v1/rooms/" + string(r.ID) + "/invites"},
+		{method: "POST", path: "/api/v1/invites/redeem", body: asJSON(t, map[string]string{"code": code.Reveal(), "name": "Dora"})},
+		{caller: operator, method: "POST", path: "/api/v1/clients", body: `{"name":"shop","api_key":true}`},
+		{caller: operator, method: "POST", path: "/api/v1/clients/" + string(backend.ID) + "/rotate", body: `{"api_key":true}`},
+		{method: "POST", path: "/dev/login", body: `{"name":"Ann"}`},
 	} {
 		got := s.send(req)
 		if got.status >= 300 || got.header.Get("Cache-Control") != "no-store, no-cache, must-revalidate, private" {

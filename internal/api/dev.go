@@ -6,9 +6,9 @@ import (
 	"usher/internal/httpd"
 )
 
-// Development returns the login of development mode as a dialect of its own,
+// DevDialect returns the login of development mode as a dialect of its own,
 // since every page on this machine may call it. Elsewhere it has no routes.
-func (a *API) Development() httpd.Dialect {
+func (a *API) DevDialect() httpd.Dialect {
 	d := httpd.Dialect{Name: "dev", CORS: httpd.CORS{Loopback: true}}
 	if a.DevLogin != nil {
 		d.Routes = []httpd.Route{{Pattern: "POST /dev/login", Caller: httpd.Anyone, Handle: a.devLogin}}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -27,9 +28,14 @@ import (
 	"usher/internal/identity"
 )
 
+// document is read once for all tests, since that takes a while.
+var document = sync.OnceValues(func() (*openapi3.T, error) {
+	return openapi3.NewLoader().LoadFromFile("openapi.yaml")
+})
+
 func loadSpec(t *testing.T) *openapi3.T {
 	t.Helper()
-	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
+	doc, err := document()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +69,7 @@ func TestSpecIsServed(t *testing.T) {
 func TestSpecAndRoutesAreTheSame(t *testing.T) {
 	got, want := map[string]string{}, map[string]string{}
 	all := api.New(api.Config{DevLogin: &identity.DevLogin{}})
-	for _, r := range slices.Concat(all.Dialect().Routes, all.Development().Routes) {
+	for _, r := range slices.Concat(all.Dialect().Routes, all.DevDialect().Routes) {
 		got[r.Pattern] = who(r)
 	}
 	doc := loadSpec(t)
@@ -93,6 +99,26 @@ func whoInSpec(doc *openapi3.T, op *openapi3.Operation) string {
 		return "anyone"
 	}
 	return "known " + strings.Join(security[0]["bearer"], " ")
+}
+
+// Nobody and nonsense are refused by every route; those that anyone may call
+// ask for another proof, or for one at all.
+func TestNoRouteServesWhoIsNotKnown(t *testing.T) {
+	s := newServer(t)
+	all := api.New(api.Config{DevLogin: &identity.DevLogin{}})
+	for _, r := range slices.Concat(all.Dialect().Routes, all.DevDialect().Routes) {
+		path := regexp.MustCompile(`\{[a-z]+\}`).ReplaceAllString(r.Path(), string(usher.SystemIDs().New()))
+		for _, token := range []string{nobody, "nonsense", "usher_nonsense", "a.b.c"} {
+			got := s.send(request{caller: token, method: r.Method(), path: path, body: "{}"})
+			want := []int{http.StatusUnauthorized}
+			if r.Caller == httpd.Anyone {
+				want = []int{http.StatusNotFound, http.StatusBadRequest}
+			}
+			if !slices.Contains(want, got.status) {
+				t.Errorf("%s as %q: got %d, want one of %d: %s", r.Pattern, token, got.status, want, got.body)
+			}
+		}
+	}
 }
 
 // The document names exactly the fields of the wire types, and requires those

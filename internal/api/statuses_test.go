@@ -14,6 +14,14 @@ import (
 	"usher/client"
 )
 
+// statusTest is a request and what it gets.
+type statusTest struct {
+	name string
+	request
+	status int
+	code   string
+}
+
 // Every status that the document promises for an operation, by a request that
 // gets it.
 func TestEveryStatusOfEveryOperation(t *testing.T) {
@@ -46,13 +54,9 @@ func TestEveryStatusOfEveryOperation(t *testing.T) {
 	large := `{"name":"` + strings.Repeat("x", 70_000) + `"}`
 	text := map[string]string{"Content-Type": "text/plain"}
 	keyed := map[string]string{"Idempotency-Key": "k"}
+	actAsNobody := map[string]string{"Usher-Act-As": "nobody"}
 
-	tests := []struct {
-		name string
-		request
-		status int
-		code   string
-	}{
+	tests := []statusTest{
 		{"a room is made without a body", request{owner, "POST", rooms, "", nil}, 201, ""},
 		{"a room is made with a key", request{owner, "POST", rooms, "{}", keyed}, 201, ""},
 		{"a key is used for another room", request{owner, "POST", rooms, `{"name":"b"}`, keyed}, 409, "idempotency_key_reused"},
@@ -80,6 +84,7 @@ func TestEveryStatusOfEveryOperation(t *testing.T) {
 		{"another's room is read by an operator", request{operator, "GET", lobby, "", nil}, 200, ""},
 		{"a room is read by nobody", request{nobody, "GET", lobby, "", nil}, 401, "credentials_required"},
 		{"a room is read without the scope", request{unscoped, "GET", lobby, "", nil}, 403, "scope_missing"},
+		{"a room is read for no subject", request{owner, "GET", lobby, "", actAsNobody}, 400, "subject_invalid"},
 
 		{"a room is changed", request{owner, "PATCH", lobby, `{"seats":9}`, nil}, 200, ""},
 		{"a change has no body", request{owner, "PATCH", lobby, "", nil}, 415, "media_type_unsupported"},
@@ -102,7 +107,7 @@ func TestEveryStatusOfEveryOperation(t *testing.T) {
 		{"a participant is added without a body", request{owner, "POST", lobby + "/participants", "", nil}, 201, ""},
 		{"a participant is added with a key", request{owner, "POST", lobby + "/participants", `{"name":"Ann"}`, keyed}, 201, ""},
 		{"a key is used for another participant", request{owner, "POST", lobby + "/participants", `{"name":"Ben"}`, keyed}, 409, "idempotency_key_reused"},
-		{"a role is unknown", request{owner, "POST", lobby + "/participants", `{"role":"king"}`, nil}, 400, "participant_invalid"},
+		{"a role is unknown", request{owner, "POST", lobby + "/participants", `{"role":"king"}`, nil}, 400, "role_unknown"},
 		{"a participant is added to an ended room", request{owner, "POST", ended + "/participants", "", nil}, 410, "room_ended"},
 		{"a participant is added to another's room", request{stranger, "POST", lobby + "/participants", "", nil}, 404, "room_not_found"},
 		{"a participant is text", request{owner, "POST", lobby + "/participants", "Ann", text}, 415, "media_type_unsupported"},
@@ -120,6 +125,8 @@ func TestEveryStatusOfEveryOperation(t *testing.T) {
 		{"a participant is read in another room", request{owner, "GET", in(small.ID, ready, ""), "", nil}, 404, "participant_not_found"},
 		{"nobody reads a participant", request{nobody, "GET", in(open.ID, ready, ""), "", nil}, 401, "credentials_required"},
 		{"a participant is read without the scope", request{unscoped, "GET", in(open.ID, ready, ""), "", nil}, 403, "scope_missing"},
+
+		{"a participant is read for no subject", request{owner, "GET", in(open.ID, ready, ""), "", actAsNobody}, 400, "subject_invalid"},
 
 		{"a secret is renewed", request{owner, "POST", in(open.ID, ready, "/secret"), "", nil}, 200, ""},
 		{"a secret of choice is asked for", request{owner, "POST", in(open.ID, ready, "/secret"), `{"secret":"x"}`, nil}, 400, "field_unknown"},
@@ -169,6 +176,7 @@ func TestEveryStatusOfEveryOperation(t *testing.T) {
 		{"an unknown back end is read", request{operator, "GET", clients + "/" + string(none), "", nil}, 404, "client_not_found"},
 		{"nobody reads a back end", request{nobody, "GET", clients + "/" + string(backend.ID), "", nil}, 401, "credentials_required"},
 		{"a back end reads another", request{owner, "GET", clients + "/" + string(backend.ID), "", nil}, 403, "operators_only"},
+		{"a back end is read for no subject", request{robot, "GET", clients + "/" + string(backend.ID), "", actAsNobody}, 400, "subject_invalid"},
 		{"a key is rotated", request{operator, "POST", clients + "/" + string(backend.ID) + "/rotate", rotate, nil}, 200, ""},
 		{"a key is rotated to none", request{operator, "POST", clients + "/" + string(backend.ID) + "/rotate", `{"public_key":"x"}`, nil}, 400, "client_invalid"},
 		{"a revoked key is rotated", request{operator, "POST", clients + "/" + string(revoked.ID) + "/rotate", rotate, nil}, 410, "client_revoked"},
@@ -188,10 +196,12 @@ func TestEveryStatusOfEveryOperation(t *testing.T) {
 
 		{"the document is read", request{owner, "GET", "/api/v1/openapi.yaml", "", nil}, 200, ""},
 		{"nobody reads the document", request{nobody, "GET", "/api/v1/openapi.yaml", "", nil}, 401, "credentials_required"},
+		{"the document is read for no subject", request{owner, "GET", "/api/v1/openapi.yaml", "", actAsNobody}, 400, "subject_invalid"},
+		{"the document is read for a subject without the scope", request{unscoped, "GET", "/api/v1/openapi.yaml", "", actAsNobody}, 403, "scope_missing"},
 
 		{"a room is ended", request{owner, "DELETE", lobby, `{"reason":"Bye."}`, nil}, 200, ""},
 	}
-	for _, tt := range tests {
+	for _, tt := range slices.Concat(tests, accessStatuses(t, s), operatorStatuses(t, s)) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := s.send(tt.request)
 			if got.status != tt.status {
@@ -215,8 +225,8 @@ func TestEveryStatusOfEveryOperation(t *testing.T) {
 		for method, op := range item.Operations() {
 			for status := range op.Responses.Map() {
 				// Failures of our own are not to be had from outside; claims show what
-				// else is 503.
-				if status != "500" && (status != "503" || op.OperationID == "claim") {
+				// else is 503, and another test what is 429.
+				if status != "500" && status != "429" && (status != "503" || op.OperationID == "claim") {
 					documented = append(documented, method+" "+path+" "+status)
 				}
 			}

@@ -54,30 +54,41 @@ func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
 			}, nil
 		}
 	}
+	if From(r.Context()).Local {
+		return h.Identity.Authenticate(r.Context(), proof)
+	}
 	address := h.addressKey(r)
 	if wait, ok := h.failed.Peek(address); !ok {
+		if _, first := h.warned.Allow(address); first { // a line for a burst, not for each call
+			h.Logger.Warn("an address fails to authenticate too often and is not listened to for a while", "address", address)
+		}
 		return usher.Identity{}, limit.Exceeded(wait)
 	}
 	id, err := h.Identity.Authenticate(r.Context(), proof)
 	if err != nil && usher.AsError(err).Kind == usher.Unauthenticated {
 		h.Metrics.unknown(h.dialect.Name, usher.AsError(err).Code)
-		if _, ok := h.failed.Allow(address); !ok {
-			// One line for a burst: the next failures are not listened to.
-			h.Logger.Warn("an address fails to authenticate too often and is not listened to for a while", "address", address)
-		}
+		h.failed.Allow(address)
 	}
 	return id, err
 }
 
-// limitOpen limits the calls that anyone may make, which do something.
+// limitOpen limits the calls of those whom nobody knows, by address. Over the
+// control socket, and from inside, it is known who calls.
 func (h *route) limitOpen(r *http.Request) error {
-	if r.Method == http.MethodGet || r.Method == http.MethodOptions || r.Method == http.MethodHead {
+	_, vouched := r.Context().Value(vouchedKey{}).(usher.Identity)
+	if vouched || From(r.Context()).Local {
 		return nil
 	}
 	if wait, ok := h.open.Allow(h.addressKey(r)); !ok {
 		return limit.Exceeded(wait)
 	}
 	return nil
+}
+
+// reads reports whether a request can do nothing. It is not enough in dialects,
+// some of which mint by GET.
+func reads(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Method == http.MethodOptions || r.Method == http.MethodHead
 }
 
 // admit holds an identity against what the route says of its callers.
@@ -134,9 +145,6 @@ func ProofOf(r *http.Request) identity.Proof {
 
 // addressKey is the key by which a request's address is limited.
 func (s *server) addressKey(r *http.Request) string {
-	if From(r.Context()).Local {
-		return "local"
-	}
 	return limit.AddressKey(Address(r, s.Proxies))
 }
 

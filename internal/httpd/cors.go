@@ -16,6 +16,9 @@ type CORS struct {
 	Any bool
 	// Origins are allowed exactly, and answered with Vary: Origin.
 	Origins []string
+	// Credentials also lets pages of Origins, and of no other, send the user's
+	// cookies along: for a dialect that knows its callers by a session.
+	Credentials bool
 	// Loopback also allows every origin of this machine, for open dialects.
 	Loopback bool
 	// Static, if set, is answered where no rule above allows the origin, as
@@ -56,6 +59,9 @@ func (c CORS) answer(h http.Header, r *http.Request) {
 		return
 	}
 	h.Set("Access-Control-Allow-Origin", allowed)
+	if c.Credentials && slices.Contains(c.Origins, allowed) {
+		h.Set("Access-Control-Allow-Credentials", "true")
+	}
 	if len(c.Expose) > 0 {
 		h.Set("Access-Control-Expose-Headers", strings.Join(c.Expose, ", "))
 	}

@@ -48,6 +48,7 @@ func New(config Config, dialects ...Dialect) (http.Handler, error) {
 	s := &server{
 		Config: config, mux: mux,
 		open: limit.New(config.Limits.Open, config.Now), failed: limit.New(config.Limits.Failed, config.Now),
+		warned: limit.New(limit.Rate{Count: 1, Per: config.Limits.Failed.Per}, config.Now),
 	}
 	for _, d := range dialects {
 		methods := make(map[string][]string) // by path
@@ -85,8 +86,8 @@ type server struct {
 	Config
 	mux *http.ServeMux
 	// open and failed limit the calls that anyone may make, and those that fail
-	// to say who calls, by address.
-	open, failed *limit.Keyed
+	// to say who calls, by address; warned limits the lines about the latter.
+	open, failed, warned *limit.Keyed
 }
 
 // own is the dialect of what no dialect has a route for.
@@ -208,8 +209,10 @@ func (h *route) serve(w http.ResponseWriter, r *http.Request) (err error) {
 		err = errors.New("panic in handler")
 	}()
 	if h.Caller == Anyone {
-		if err := h.limitOpen(r); err != nil {
-			return err
+		if !reads(r) {
+			if err := h.limitOpen(r); err != nil {
+				return err
+			}
 		}
 		return h.Handle(w, r)
 	}

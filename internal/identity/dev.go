@@ -100,7 +100,8 @@ func (c devClaims) identity() usher.Identity {
 // Authenticate implements [Authenticator].
 func (d *DevLogin) Authenticate(_ context.Context, p Proof) (usher.Identity, error) {
 	var c devClaims
-	if err := verifyOwn(d.Keys, p.Bearer, devType, &c); err != nil {
+	kid, err := verifyOwn(d.Keys, p.Bearer, devType, &c)
+	if err != nil {
 		return usher.Identity{}, err
 	}
 	switch {
@@ -109,5 +110,7 @@ func (d *DevLogin) Authenticate(_ context.Context, p Proof) (usher.Identity, err
 	case !d.Now().Before(c.Expires.Time):
 		return usher.Identity{}, because(ErrTokenExpired, "exp has passed")
 	}
-	return c.identity(), nil
+	id := c.identity()
+	id.Proof += ", key " + kid
+	return id, nil
 }

@@ -129,6 +129,9 @@ func (f *Forward) Authenticate(ctx context.Context, p Proof) (usher.Identity, er
 		f.recent.remove(digest)
 		return usher.Identity{}, err
 	}
+	if id.IssuedAt.IsZero() {
+		id.IssuedAt = asked.UTC().Truncate(time.Microsecond) // a fresh answer is a fresh proof
+	}
 	if f.config.CacheFor > 0 {
 		until := asked.Add(f.config.CacheFor)
 		if !id.Expires.IsZero() && id.Expires.Before(until) {

@@ -102,7 +102,7 @@ func present(f identity.Authenticator, pairs ...string) (usher.Identity, error) 
 }
 
 func TestForwardKnowsTheAppsUsers(t *testing.T) {
-	user := usher.Identity{App: usher.DefaultApp, Kind: usher.UserIdentity, Issuer: "session", Proof: "session session"}
+	user := usher.Identity{App: usher.DefaultApp, Kind: usher.UserIdentity, Issuer: "session", Proof: "session session", IssuedAt: start}
 	anna := user
 	anna.Subject, anna.Name, anna.Email, anna.Groups = "7", "Anna", "anna@example.org", []string{"staff"}
 	for name, test := range map[string]struct {
@@ -170,6 +170,23 @@ func TestForwardKnowsTheAppsUsers(t *testing.T) {
 				t.Errorf("the identity differs (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What was revoked until now must refuse what was answered before, also from
+// the cache, and nothing that is answered after.
+func TestAnAnswerIsAsOldAsTheAsking(t *testing.T) {
+	a := newApp(t)
+	f := a.forward(t, func(c *identity.ForwardConfig) { c.CacheFor = 10 * time.Second })
+	for _, step := range []struct {
+		pass time.Duration
+		want time.Time
+	}{{0, start}, {9 * time.Second, start}, {time.Second, start.Add(10 * time.Second)}} {
+		a.do(func() { a.now = a.now.Add(step.pass) })
+		id, err := present(f, "Cookie", "session=1")
+		if err != nil || !id.IssuedAt.Equal(step.want) {
+			t.Errorf("at %v: got %v, %v, want %v", a.clock(), id.IssuedAt, err, step.want)
+		}
 	}
 }
 

@@ -99,7 +99,8 @@ func (c guestClaims) identity() usher.Identity {
 // Authenticate implements [Authenticator].
 func (g *Guests) Authenticate(_ context.Context, p Proof) (usher.Identity, error) {
 	var c guestClaims
-	if err := verifyOwn(g.Keys, p.Bearer, guestType, &c); err != nil {
+	kid, err := verifyOwn(g.Keys, p.Bearer, guestType, &c)
+	if err != nil {
 		return usher.Identity{}, err
 	}
 	switch {
@@ -108,25 +109,27 @@ func (g *Guests) Authenticate(_ context.Context, p Proof) (usher.Identity, error
 	case !g.Now().Before(c.Expires.Time):
 		return usher.Identity{}, because(ErrTokenExpired, "exp has passed")
 	}
-	return c.identity(), nil
+	id := c.identity()
+	id.Proof += ", key " + kid
+	return id, nil
 }
 
 // verifyOwn reads the claims of a token that we signed with that typ.
-func verifyOwn(m *keys.Manager, token usher.Secret, typ string, claims any) error {
+func verifyOwn(m *keys.Manager, token usher.Secret, typ string, claims any) (kid string, err error) {
 	if token == "" {
-		return ErrNotMine
+		return "", ErrNotMine
 	}
-	payload, _, err := m.Verify(token.Reveal(), typ)
+	payload, kid, err := m.Verify(token.Reveal(), typ)
 	switch {
 	case errors.Is(err, keys.ErrForeign), errors.Is(err, keys.ErrType):
-		return ErrNotMine
+		return "", ErrNotMine
 	case err != nil:
-		return refuse(ErrTokenSignature, err)
+		return "", refuse(ErrTokenSignature, err)
 	}
 	if err := json.Unmarshal(payload, claims); err != nil {
-		return because(ErrTokenMalformed, "the claims can't be read")
+		return "", because(ErrTokenMalformed, "the claims can't be read")
 	}
-	return nil
+	return kid, nil
 }
 
 // newTokenID makes an id that nobody else makes: 128 random bits.

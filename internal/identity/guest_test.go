@@ -32,6 +32,11 @@ func TestAGuestIsBoundToItsInvite(t *testing.T) {
 		App: usher.DefaultApp, Kind: usher.GuestIdentity, Subject: got.Subject, Name: "Zoë", Room: room, Role: usher.Speaker,
 		IssuedAt: start, Expires: start.Add(time.Minute), Proof: "guest invite " + string(invite),
 	}
+	proof, key, _ := strings.Cut(got.Proof, ", key ")
+	if _, err := usher.ParseID(key); err != nil {
+		t.Errorf("the proof %q names no key", got.Proof)
+	}
+	got.Proof = proof
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the identity differs (-want +got):\n%s", diff)
 	}

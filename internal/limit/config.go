@@ -16,7 +16,7 @@ import (
 type Config struct {
 	Mint    Rate            `yaml:"mint" doc:"How often one identity may have rooms, places and credentials made, as 600/1m; 0 is no limit."`
 	Room    Rate            `yaml:"room" doc:"How often places and credentials may be made in one room."`
-	Claim   Rate            `yaml:"claim" doc:"How often one participant's secret may be presented."`
+	Claim   Rate            `yaml:"claim" doc:"How often a wrong secret may be presented for one participant."`
 	Open    Rate            `yaml:"open" doc:"How often one address (IPv6: one /64) may call what anyone may: tokens, claims, redemptions."`
 	Failed  Rate            `yaml:"failed" doc:"How often one address may fail to say who it is."`
 	Clients map[string]Rate `yaml:"clients" doc:"Rates of single back ends, by client id, in place of mint."`

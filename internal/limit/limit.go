@@ -81,21 +81,9 @@ func (k *Keyed) AllowAt(key string, rate Rate) (wait time.Duration, ok bool) {
 	s := &k.part[maphash.String(k.seed, key)%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	full, known := s.full[key]
-	if !known && len(s.full) >= maxKeys {
-		if now.Sub(s.swept) >= sweepEvery {
-			s.forget(now)
-		}
-		if len(s.full) >= maxKeys {
-			key = overflow
-			full = s.full[key]
-		}
-	}
-	if full.Before(now) {
-		full = now
-	}
-	full = full.Add(rate.interval())
-	if over := full.Sub(now) - rate.Per; over > 0 {
+	key = s.bucket(key, now)
+	full, over := s.less(key, rate, now)
+	if over > 0 {
 		return over, false
 	}
 	s.full[key] = full
@@ -111,8 +99,33 @@ func (k *Keyed) Peek(key string) (wait time.Duration, ok bool) {
 	s := &k.part[maphash.String(k.seed, key)%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	over := s.full[key].Add(k.rate.interval()).Sub(now) - k.rate.Per
+	_, over := s.less(s.bucket(key, now), k.rate, now)
 	return max(over, 0), over <= 0
+}
+
+// bucket returns the key whose bucket a key has: its own, or the one that is
+// shared. The caller holds s.mu.
+func (s *shard) bucket(key string, now time.Time) string {
+	if _, known := s.full[key]; known || len(s.full) < maxKeys {
+		return key
+	}
+	if now.Sub(s.swept) >= sweepEvery {
+		s.forget(now)
+	}
+	if len(s.full) >= maxKeys {
+		return overflow
+	}
+	return key
+}
+
+// less returns when a bucket will be full with a token less, and by how much
+// that is more than the bucket holds. The caller holds s.mu.
+func (s *shard) less(key string, rate Rate, now time.Time) (full time.Time, over time.Duration) {
+	if full = s.full[key]; full.Before(now) {
+		full = now
+	}
+	full = full.Add(rate.interval())
+	return full, full.Sub(now) - rate.Per
 }
 
 // forget drops the buckets that are full again.

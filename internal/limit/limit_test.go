@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"usher"
 	"usher/internal/limit"
 )
 
@@ -39,6 +40,84 @@ func TestABucketGivesWhatItHoldsAndFillsAgain(t *testing.T) {
 	}
 	if _, ok := l.Allow("a"); ok {
 		t.Error("a second token came back in the time of one")
+	}
+}
+
+func TestPeekTellsWhatAllowWouldAnswer(t *testing.T) {
+	for name, began := range map[string]time.Time{"in 1970": time.Unix(0, 0), "today": time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)} {
+		now := began
+		l := limit.New(limit.Rate{Count: 2, Per: 2 * time.Second}, func() time.Time { return now })
+		for i := range 12 {
+			peeked, free := l.Peek("a")
+			if again, still := l.Peek("a"); again != peeked || still != free {
+				t.Errorf("%s, call %d: looking changed the answer", name, i)
+			}
+			wait, ok := l.Allow("a")
+			if ok != free || wait != peeked {
+				t.Errorf("%s, call %d: Peek %v, %v; Allow %v, %v", name, i, peeked, free, wait, ok)
+			}
+			now = now.Add(time.Duration(i%3) * 300 * time.Millisecond)
+		}
+	}
+}
+
+func TestPeekKnowsTheSharedBucket(t *testing.T) {
+	var c clock
+	l := limit.New(limit.Rate{Count: 1, Per: time.Hour}, c.now)
+	for i := range 200_000 {
+		l.Allow(fmt.Sprint("flood", i))
+	}
+	if _, ok := l.Peek("late"); ok {
+		t.Error("a key without a bucket of its own was promised a token that is used up")
+	}
+}
+
+func TestRatesAreReadAndWritten(t *testing.T) {
+	for text, want := range map[string]limit.Rate{
+		"0": {}, "60/1m": {Count: 60, Per: time.Minute}, "1/1h30m": {Count: 1, Per: 90 * time.Minute}, "5/1ms": {Count: 5, Per: time.Millisecond},
+	} {
+		var got limit.Rate
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+			t.Errorf("%s: got %+v, %v, want %+v", text, got, err, want)
+		}
+		var again limit.Rate
+		written, err := got.MarshalText()
+		if err != nil || again.UnmarshalText(written) != nil || again != want {
+			t.Errorf("%s is written as %s, %v, which reads as %+v", text, written, err, again)
+		}
+	}
+	for _, text := range []string{"", "60", "60/", "/1m", "0/1m", "-1/1m", "1.5/1m", "60/1", "60/-1m", "60/0s", "60/1us", "60/1m/1m", " 60/1m", "99999999999999999999/1m"} {
+		got := limit.Rate{Count: 7, Per: time.Hour}
+		if err := got.UnmarshalText([]byte(text)); err == nil || got != (limit.Rate{Count: 7, Per: time.Hour}) {
+			t.Errorf("%q: got %+v, %v, want it refused and nothing changed", text, got, err)
+		}
+	}
+}
+
+func FuzzRate(f *testing.F) {
+	f.Add("60/1m")
+	f.Add("0")
+	f.Fuzz(func(t *testing.T, text string) {
+		var r, again limit.Rate
+		if r.UnmarshalText([]byte(text)) != nil {
+			return
+		}
+		if err := again.UnmarshalText([]byte(r.String())); err != nil || again != r {
+			t.Errorf("%q reads as %+v, and what that is written as, %s, as %+v, %v", text, r, r, again, err)
+		}
+		if wait, ok := limit.New(r, time.Now).Allow("a"); !ok {
+			t.Errorf("%q: the first call has to wait %v", text, wait)
+		}
+	})
+}
+
+func TestClientsAreNamedByTheirIDs(t *testing.T) {
+	c := limit.DefaultConfig()
+	id := string(usher.SystemIDs().New())
+	c.Clients = map[string]limit.Rate{id: {}, "shop": {Count: 1, Per: time.Second}}
+	problems := c.Validate()
+	if len(problems) != 1 || problems[0].Field != "clients.shop" {
+		t.Errorf("got %v, want clients.shop alone", problems)
 	}
 }
 

@@ -27,8 +27,9 @@ const (
 	RemoveParticipant Action = "participant.remove"
 	OpenMeeting       Action = "meeting.open"
 	EnterMeeting      Action = "meeting.enter"
-	Operate           Action = "operate"     // clients, keys, revocations
-	ReadRecord        Action = "record.read" // events and decisions
+	Operate           Action = "operate"      // clients, keys, revocations
+	Authenticate      Action = "authenticate" // only ever refused, for what was revoked
+	ReadRecord        Action = "record.read"  // events and decisions
 )
 
 // Request is a question to the policy.

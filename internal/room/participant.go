@@ -18,8 +18,9 @@ type Place struct {
 	Role   usher.Role
 	Name   string
 	// Identity is the key of who the place is for, if that is known, and Maker
-	// that of whoever makes it.
+	// that of whoever makes it, who has been known since ProvenAt.
 	Identity, Maker string
+	ProvenAt        time.Time
 	// Grant is the id of the decision that allows the place, until Expires.
 	Grant   usher.ID
 	Expires time.Time
@@ -43,7 +44,7 @@ func (s *Service) Add(ctx context.Context, key usher.RoomKey, place Place) (Invi
 	}
 	p := usher.Participant{
 		App: key.App, Room: key.ID, ID: place.ID, Status: usher.ParticipantReady,
-		Role: place.Role, Name: place.Name, Identity: place.Identity, Maker: place.Maker,
+		Role: place.Role, Name: place.Name, Identity: place.Identity, Maker: place.Maker, ProvenAt: place.ProvenAt.UTC().Truncate(time.Microsecond),
 		Grant: place.Grant, Expires: place.Expires.UTC().Truncate(time.Microsecond),
 		Secret: secret.Digest(), Version: 1,
 	}

@@ -16,20 +16,20 @@ var participantMapping = mapping[usher.Participant]{
 	table: "participants",
 	columns: []string{
 		"app", "room", "id", "made", "status", "role", "name", "identity",
-		"maker", "grant_id", "expires_at", "secret", "token", "hold", "held_until", "attachment", "node", "lost_at", "updated_at", "end_reason", "version",
+		"maker", "proven_at", "grant_id", "expires_at", "secret", "token", "hold", "held_until", "attachment", "node", "lost_at", "updated_at", "end_reason", "version",
 	},
 	keys: 3,
 	fields: func(p *usher.Participant) []any {
 		return []any{
 			&p.App, (*string)(&p.Room), (*string)(&p.ID), discard{}, (*string)(&p.Status), (*string)(&p.Role), &p.Name, &p.Identity,
-			&p.Maker, (*string)(&p.Grant), stampField{&p.Expires}, (*digest)(&p.Secret), (*digest)(&p.Token), (*string)(&p.Hold), stampField{&p.HeldUntil},
+			&p.Maker, stampField{&p.ProvenAt}, (*string)(&p.Grant), stampField{&p.Expires}, (*digest)(&p.Secret), (*digest)(&p.Token), (*string)(&p.Hold), stampField{&p.HeldUntil},
 			(*string)(&p.Attachment), (*string)(&p.Node), stampField{&p.LostAt}, stampField{&p.UpdatedAt}, &p.EndReason, &p.Version,
 		}
 	},
 	values: func(p *usher.Participant) []any {
 		return []any{
 			p.App, string(p.Room), string(p.ID), made(p.ID), string(p.Status), string(p.Role), p.Name, p.Identity,
-			p.Maker, string(p.Grant), stamp(p.Expires), digest(p.Secret), digest(p.Token), string(p.Hold), stamp(p.HeldUntil),
+			p.Maker, stamp(p.ProvenAt), string(p.Grant), stamp(p.Expires), digest(p.Secret), digest(p.Token), string(p.Hold), stamp(p.HeldUntil),
 			string(p.Attachment), string(p.Node), stamp(p.LostAt), stamp(p.UpdatedAt), p.EndReason, p.Version,
 		}
 	},
@@ -58,7 +58,7 @@ func getEntry(ctx context.Context, p preparer, key usher.ParticipantKey) (store.
 }
 
 func cutParticipant(p *usher.Participant) {
-	cut(&p.Expires, &p.HeldUntil, &p.LostAt, &p.UpdatedAt)
+	cut(&p.ProvenAt, &p.Expires, &p.HeldUntil, &p.LostAt, &p.UpdatedAt)
 }
 
 func (s rooms) Enter(ctx context.Context, p usher.Participant, change func(usher.Room) (usher.Room, error)) (store.Entry, error) {

@@ -285,7 +285,7 @@ func TestAFailedCommitFailsEveryWriteInIt(t *testing.T) {
 		// A participant without a room, which is noticed only at the commit.
 		go func() {
 			bad = db.Write(t.Context(), "PRAGMA defer_foreign_keys = ON",
-				"INSERT INTO participants VALUES ('a','r','p',0,'','','','','','',NULL,NULL,NULL,'',NULL,'','',NULL,NULL,'',1)")
+				"INSERT INTO participants VALUES ('a','r','p',0,'','','','','',NULL,'',NULL,NULL,NULL,'',NULL,'','',NULL,NULL,'',1)")
 		}()
 		synctest.Wait()
 		close(h.release)

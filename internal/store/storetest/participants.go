@@ -11,7 +11,7 @@ import (
 // fullParticipant has a value in every field.
 func fullParticipant(p *usher.Participant) {
 	p.Status, p.Role, p.Name, p.Identity = usher.ParticipantJoined, usher.Host, "Ann 🎥", "user:https://issuer.example#ann"
-	p.Maker, p.Grant, p.Expires = "client:a", "grant", start.Add(time.Hour)
+	p.Maker, p.ProvenAt, p.Grant, p.Expires = "client:a", start.Add(-time.Hour), "grant", start.Add(time.Hour)
 	p.Secret, p.Token = usher.Secret("one").Digest(), usher.Secret("two").Digest()
 	p.Hold, p.HeldUntil = usher.GraceHold, start.Add(time.Minute)
 	p.Attachment, p.Node = "attachment", "node"

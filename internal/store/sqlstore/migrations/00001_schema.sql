@@ -40,6 +40,7 @@ CREATE TABLE participants (
     name       TEXT    NOT NULL,
     identity   TEXT    NOT NULL,
     maker      TEXT    NOT NULL,
+    proven_at  INTEGER,
     grant_id   TEXT    NOT NULL,
     expires_at INTEGER,
     secret     BLOB,

@@ -1,0 +1,38 @@
+package access
+
+import (
+	"context"
+
+	"usher"
+	"usher/internal/identity"
+	"usher/internal/policy"
+)
+
+// Authenticator returns an authenticator that asks next, and refuses whoever
+// presents what was revoked: also on calls that need no decision, such as the
+// question who is calling.
+func (a *Access) Authenticator(next identity.Authenticator) identity.Authenticator {
+	return authenticator{a, next}
+}
+
+type authenticator struct {
+	access *Access
+	next   identity.Authenticator
+}
+
+var _ identity.Authenticator = authenticator{}
+
+// Authenticate implements [identity.Authenticator].
+func (d authenticator) Authenticate(ctx context.Context, p identity.Proof) (usher.Identity, error) {
+	id, err := d.next.Authenticate(ctx, p)
+	if err != nil {
+		return usher.Identity{}, err
+	}
+	if _, void := d.access.taken.fromIdentity(id, d.access.now()); void {
+		// It is decided like everything else, so that it can be explained.
+		if err := d.access.may(ctx, id, policy.Authenticate, nil); err != nil {
+			return usher.Identity{}, err
+		}
+	}
+	return id, nil
+}
