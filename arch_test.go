@@ -33,6 +33,7 @@ var floors = []struct {
 	{"usher/internal/keys", 2},
 	{"usher/internal/room", 2},
 	{"usher/internal/contact", 2},
+	{"usher/internal/turn", 2},
 	{"usher/internal/identity", 3},
 	{"usher/internal/access", 4},
 	{"usher/internal/httpd", 4},
