@@ -15,6 +15,8 @@ type ask struct {
 	room     *usher.Room
 	role     usher.Role
 	lifetime time.Duration
+	// permissions, if any are named, are all that is asked for of the role's.
+	permissions usher.Permissions
 	// whom is the key of the identity that something is made for, where that is
 	// not the caller.
 	whom string
@@ -80,7 +82,7 @@ func (a *Access) judge(ctx context.Context, id usher.Identity, q ask) (policy.Ve
 			Action: string(q.action), Proof: id.Proof, Rule: string(t.Kind) + " " + string(t.ID), Code: err.Code,
 		}}, nil
 	}
-	req := policy.Request{Identity: id, Action: q.action, Room: q.room, Role: q.role, Lifetime: q.lifetime}
+	req := policy.Request{Identity: id, Action: q.action, Room: q.room, Role: q.role, Permissions: q.permissions, Lifetime: q.lifetime}
 	if q.room != nil && id.Known() {
 		members, err := a.config.Store.Members().Of(ctx, q.room.Key(), id.Keys())
 		if err != nil {

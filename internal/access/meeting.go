@@ -3,6 +3,8 @@ package access
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"usher"
 	"usher/internal/platform"
@@ -45,4 +47,9 @@ func (a *Access) Issue(ctx context.Context, id usher.Identity, name, roomRef str
 
 func errNoPlatform(name string) error {
 	return usher.Errorf(usher.NotFound, "platform_not_configured", "The platform %s is not configured on this server.", name)
+}
+
+// PlatformNames returns the names of the configured platforms, in order.
+func (a *Access) PlatformNames() []string {
+	return slices.Sorted(maps.Keys(a.config.Platforms))
 }

@@ -11,6 +11,7 @@ import (
 type metrics struct {
 	decisions   *prometheus.CounterVec
 	claims      *prometheus.CounterVec
+	credentials *prometheus.CounterVec
 	attachments prometheus.Gauge
 }
 
@@ -24,12 +25,16 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Name: "usher_claims_total",
 			Help: "Claims of participants' secrets by result.",
 		}, []string{"result"}),
+		credentials: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "usher_credentials_total",
+			Help: "Credentials that were minted, by platform.",
+		}, []string{"platform"}),
 		attachments: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "usher_attachments",
 			Help: "Live connections in rooms.",
 		}),
 	}
-	registry.MustRegister(m.decisions, m.claims, m.attachments)
+	registry.MustRegister(m.decisions, m.claims, m.credentials, m.attachments)
 	return m
 }
 
@@ -52,3 +57,5 @@ func (m *metrics) claimed(err error) {
 	}
 	m.claims.WithLabelValues(result).Inc()
 }
+
+func (m *metrics) minted(platform string) { m.credentials.WithLabelValues(platform).Inc() }

@@ -36,6 +36,16 @@ func (p *Policy) grantRole(d *usher.Decision, req Request, s standing) *usher.Er
 		}
 	}
 	d.Permissions = p.roles[d.Role].And(p.roles[s.most])
+	if len(req.Permissions) > 0 {
+		switch {
+		case req.Permissions.Within(d.Permissions):
+		case p.config.Excess == Refuse:
+			return usher.Errorf(usher.Forbidden, "permissions_exceed", "The role %s does not have all the permissions that were asked for.", d.Role)
+		default:
+			d.Clamped = append(d.Clamped, "permissions")
+		}
+		d.Permissions = d.Permissions.And(req.Permissions)
+	}
 	if !d.Permissions.Has(usher.Join) {
 		return usher.Errorf(usher.Forbidden, "role_cannot_join", "The role %s is not allowed to join.", d.Role)
 	}

@@ -30,6 +30,7 @@ const (
 	Operate           Action = "operate"      // clients, keys, revocations
 	Authenticate      Action = "authenticate" // only ever refused, for what was revoked
 	ReadRecord        Action = "record.read"  // events and decisions
+	Inspect           Action = "token.inspect"
 )
 
 // Request is a question to the policy.
@@ -45,6 +46,8 @@ type Request struct {
 	// Role and Lifetime are what the caller asks for; zero is what is usual.
 	Role     usher.Role
 	Lifetime time.Duration
+	// Permissions, if any are named, are all that is asked for of the role's.
+	Permissions usher.Permissions
 }
 
 // Verdict is the answer.

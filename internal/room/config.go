@@ -11,6 +11,7 @@ type Config struct {
 	Grace    time.Duration `yaml:"grace" doc:"How long the seat of a lost connection is kept, and how long an empty ephemeral room stays. Keep it longer than clients try to reconnect: the VPaaS SDK takes about 27s."`
 	Lease    time.Duration `yaml:"lease" doc:"How long a claimed seat waits for its connection."`
 	Unjoined time.Duration `yaml:"unjoined" doc:"When an ephemeral room that nobody has joined ends."`
+	Implicit bool          `yaml:"implicit" doc:"Whether naming a room that there is not, such as an Agora channel, makes it, open to every known user."`
 	Seats    int           `yaml:"seats" doc:"Seats of a room that does not say; 0 is no limit."`
 }
 

@@ -54,7 +54,7 @@ func (s *Service) Add(ctx context.Context, key usher.RoomKey, place Place) (Invi
 	p.UpdatedAt = later(m.now, p.CreatedAt())
 	e, err := s.Store.Enter(ctx, p, func(r usher.Room) (usher.Room, error) {
 		if m.settleRoom(r).Status == usher.RoomEnded {
-			return r, errRoomEnded
+			return r, ErrEnded
 		}
 		return r, nil
 	})
@@ -159,6 +159,26 @@ func (s *Service) Remove(ctx context.Context, key usher.ParticipantKey, reason s
 		return m.remove(e, reason)
 	})
 	return e, s.participantError("remove", err)
+}
+
+// Keep holds a seat until place.Expires for the bearer of a credential that is
+// used elsewhere. It makes the participant, whose id must be set, if there is
+// none yet.
+func (s *Service) Keep(ctx context.Context, key usher.ParticipantKey, place Place) (store.Entry, error) {
+	keep := func() (store.Entry, error) {
+		return s.change(ctx, key, func(m moment, e store.Entry) (store.Entry, error) {
+			e.Participant.Role, e.Participant.Grant, e.Participant.Expires = place.Role, place.Grant, place.Expires
+			return m.keep(e, place.Expires)
+		})
+	}
+	e, err := keep()
+	if errors.Is(err, store.ErrNotFound) {
+		if _, err := s.Add(ctx, usher.RoomKey{App: key.App, ID: key.Room}, place); err != nil {
+			return store.Entry{}, err
+		}
+		e, err = keep()
+	}
+	return e, s.participantError("keep seat", err)
 }
 
 // RenewSecret replaces the secret of a participant that is not in the room.

@@ -119,14 +119,14 @@ func (s *Service) Find(ctx context.Context, app, ref string) (usher.Room, error)
 		return s.Get(ctx, usher.RoomKey{App: app, ID: id})
 	}
 	if usher.ValidateRoomName(ref) != nil {
-		return usher.Room{}, errNoRoom
+		return usher.Room{}, ErrNotFound
 	}
 	r, err := s.Store.ByName(ctx, app, ref)
 	if err != nil {
 		return usher.Room{}, s.roomError("find", err)
 	}
 	if r = s.moment().settleRoom(r); r.Status == usher.RoomEnded {
-		return usher.Room{}, errNoRoom // its name is about to be free again
+		return usher.Room{}, ErrNotFound // its name is about to be free again
 	}
 	return r, nil
 }
@@ -201,7 +201,7 @@ func (s *Service) Update(ctx context.Context, key usher.RoomKey, c Change) (ushe
 	r, err := s.Store.Update(ctx, key, func(r usher.Room) (usher.Room, error) {
 		before := r
 		if r = m.settleRoom(r); r.Status == usher.RoomEnded {
-			return r, errRoomEnded
+			return r, ErrEnded
 		}
 		r, err := c.apply(m, r)
 		if err != nil {
@@ -215,13 +215,13 @@ func (s *Service) Update(ctx context.Context, key usher.RoomKey, c Change) (ushe
 	return r, nil
 }
 
-// End ends a room for good. It reports errRoomEnded if it has ended already.
+// End ends a room for good. It reports ErrEnded if it has ended already.
 func (s *Service) End(ctx context.Context, key usher.RoomKey, reason string) (usher.Room, error) {
 	m := s.moment()
 	r, err := s.Store.Update(ctx, key, func(r usher.Room) (usher.Room, error) {
 		before := r
 		if r = m.settleRoom(r); r.Status == usher.RoomEnded {
-			return r, errRoomEnded
+			return r, ErrEnded
 		}
 		return m.touchRoom(before, m.endRoom(r, m.now, reason)), nil
 	})
@@ -248,11 +248,11 @@ func (m moment) touch(before, after store.Entry) store.Entry {
 	return after
 }
 
-var errNoRoom = usher.Errorf(usher.NotFound, "room_not_found", "There is no such room.")
+var ErrNotFound = usher.Errorf(usher.NotFound, "room_not_found", "There is no such room.")
 
 func (s *Service) roomError(what string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
-		return errNoRoom
+		return ErrNotFound
 	}
 	if _, ok := errors.AsType[*usher.Error](err); ok {
 		return err

@@ -13,9 +13,9 @@ import (
 
 // Errors of a step. Their codes are the native API's.
 var (
-	errRoomEnded = usher.Errorf(usher.Gone, "room_ended", "The room has ended; it can't be joined or changed any more.")
-	errNotOpen   = usher.Errorf(usher.Unavailable, "room_not_open", "The room is not open yet.")
-	errFull      = usher.Errorf(usher.Unavailable, "room_full", "Every seat in the room is taken; try again when somebody has left.")
+	ErrEnded   = usher.Errorf(usher.Gone, "room_ended", "The room has ended; it can't be joined or changed any more.")
+	errNotOpen = usher.Errorf(usher.Unavailable, "room_not_open", "The room is not open yet.")
+	errFull    = usher.Errorf(usher.Unavailable, "room_full", "Every seat in the room is taken; try again when somebody has left.")
 	// ErrNoClaim is the one answer for an unknown participant, a wrong secret and a
 	// secret that is in use or used up, so that nothing can be found by guessing.
 	ErrNoClaim  = usher.Errorf(usher.NotFound, "participant_not_found", "No participant with that id and secret can join the room now.")
@@ -152,7 +152,7 @@ func (m moment) claim(e store.Entry, secret usher.Secret, token usher.Digest) (s
 	case !known || p.Status == usher.ParticipantRemoved || m.expired(*p):
 		return e, ErrNoClaim
 	case e.Room.Status == usher.RoomEnded:
-		return e, errRoomEnded
+		return e, ErrEnded
 	case p.Status == usher.ParticipantReady:
 		if m.now.Before(e.Room.OpensAt) {
 			return e, notOpenUntil(e.Room.OpensAt, m.now)
@@ -189,7 +189,7 @@ func (m moment) attach(e store.Entry, token usher.Secret, attachment, node usher
 	case !known:
 		return e, errToken
 	case e.Room.Status == usher.RoomEnded:
-		return e, errRoomEnded
+		return e, ErrEnded
 	case !p.Seated() || m.expired(*p):
 		return e, errToken
 	}
@@ -220,6 +220,36 @@ func (m moment) leave(e store.Entry, attachment usher.ID) (store.Entry, error) {
 	return m.unseat(e, usher.ParticipantLeft, m.now), nil
 }
 
+// keep holds a seat until a time, without a connection: for the bearer of a
+// credential that is used elsewhere. One that is connected here keeps its seat
+// by that.
+func (m moment) keep(e store.Entry, until time.Time) (store.Entry, error) {
+	e = m.settle(e)
+	p := &e.Participant
+	switch {
+	case e.Room.Status == usher.RoomEnded:
+		return e, ErrEnded
+	case p.Status == usher.ParticipantRemoved:
+		return e, errRemoved
+	case p.Hold == usher.SocketHold:
+		return e, store.ErrUnchanged
+	case !p.Seated():
+		if m.now.Before(e.Room.OpensAt) {
+			return e, notOpenUntil(e.Room.OpensAt, m.now)
+		}
+		if e.Room.Full() {
+			return e, errFull
+		}
+		e.Room.Taken++
+		e.Room.Status = usher.RoomRunning
+		e.Room = m.settleRoom(e.Room)
+		p.Status = usher.ParticipantJoined
+	}
+	p.Hold, p.HeldUntil = usher.LeaseHold, later(p.HeldUntil, until)
+	p.LostAt = time.Time{}
+	return e, nil
+}
+
 // remove puts a participant out for good.
 func (m moment) remove(e store.Entry, reason string) (store.Entry, error) {
 	e = m.settle(e)
@@ -236,7 +266,7 @@ func (m moment) renew(e store.Entry, secret usher.Digest) (store.Entry, error) {
 	e = m.settle(e)
 	switch {
 	case e.Room.Status == usher.RoomEnded:
-		return e, errRoomEnded
+		return e, ErrEnded
 	case e.Participant.Status == usher.ParticipantRemoved:
 		return e, errRemoved
 	case e.Participant.Status == usher.ParticipantLeft:

@@ -1,0 +1,194 @@
+package access
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"usher"
+	"usher/internal/platform"
+	"usher/internal/policy"
+	"usher/internal/room"
+	"usher/internal/store"
+)
+
+// CredentialSpec is the credential that is asked for. All but Platform are
+// requests: what is not allowed is cut off, or refused.
+type CredentialSpec struct {
+	Platform string
+	// Format chooses among the platform's formats; empty is its usual one.
+	Format string
+	// Subject is whom the platform shall know the bearer as: an Agora uid, a
+	// LiveKit identity. Empty derives it from the caller.
+	Subject     string
+	Role        usher.Role
+	Permissions usher.Permissions
+	Lifetime    time.Duration
+	// Make makes the room, if there is none of that name and rooms may be made
+	// by naming them.
+	Make bool
+}
+
+// Issued is a credential with the decision that allowed it.
+type Issued struct {
+	usher.Credential
+	Room     usher.Room
+	Grant    usher.ID
+	Decision usher.Decision
+	// ExpiresIn and RefreshIn are relative, so that a client's wrong clock does
+	// no harm. RefreshIn leaves room for at least two retries before the end.
+	ExpiresIn, RefreshIn time.Duration
+}
+
+// refreshAfter is the part of its life after which a credential is renewed:
+// two retries, each as long as the one before, fit into the rest.
+const refreshAfter = 0.6
+
+// Credential has a platform mint a credential for a room. Renewing is asking
+// again: it is decided anew, and takes no second seat.
+func (a *Access) Credential(ctx context.Context, id usher.Identity, ref string, spec CredentialSpec) (Issued, error) {
+	p, ok := a.config.Platforms[spec.Platform]
+	if !ok {
+		return Issued{}, errNoPlatform(spec.Platform)
+	}
+	r, err := a.roomToEnter(ctx, id, ref, spec.Make)
+	if err != nil {
+		return Issued{}, err
+	}
+	action := policy.AddParticipant
+	if id.Kind == usher.UserIdentity || id.Kind == usher.GuestIdentity || id.Kind == usher.PublicIdentity {
+		action = policy.EnterRoom
+	}
+	d, err := a.decide(ctx, id, ask{
+		action: action, room: &r, role: spec.Role, permissions: spec.Permissions, lifetime: spec.Lifetime,
+	})
+	if err != nil {
+		return Issued{}, err
+	}
+	now := a.now()
+	if d.NotBefore.After(now) {
+		// Few platforms can say from when a credential is good, so none is made.
+		err := usher.Errorf(usher.Unavailable, "room_not_open", "The room is not open yet.")
+		err.RetryAfter = d.NotBefore.Sub(now)
+		return Issued{}, err
+	}
+	if err := a.bindSubject(ctx, id, r, spec, d.Expires); err != nil {
+		return Issued{}, err
+	}
+	if r.Seats > 0 {
+		if err := a.keepSeat(ctx, id, r, spec, d); err != nil {
+			return Issued{}, err
+		}
+	} else if r.Status == usher.RoomEnded {
+		return Issued{}, room.ErrEnded
+	}
+	c, err := p.Issue(ctx, platform.Request{
+		Grant: usher.Grant{
+			ID: d.id, Identity: id, Room: cmp.Or(r.Name, string(r.ID)),
+			Permissions: d.Permissions, NotBefore: d.NotBefore, Expires: d.Expires,
+		},
+		Subject: spec.Subject, Format: spec.Format, Now: now,
+	})
+	if err != nil {
+		return Issued{}, wrapf("issue", err)
+	}
+	c.Platform = spec.Platform
+	issued := Issued{Credential: c, Room: r, Grant: d.id, Decision: d.Decision}
+	if !c.ExpiresAt.IsZero() {
+		issued.ExpiresIn = c.ExpiresAt.Sub(now)
+		issued.RefreshIn = time.Duration(float64(issued.ExpiresIn) * refreshAfter).Truncate(time.Second)
+	}
+	a.metrics.minted(spec.Platform)
+	return issued, nil
+}
+
+// roomToEnter finds a room, or makes it by its name where the configuration
+// and the caller both say so.
+func (a *Access) roomToEnter(ctx context.Context, id usher.Identity, ref string, make bool) (usher.Room, error) {
+	r, err := a.rooms.Find(ctx, id.App, ref)
+	if !make || !a.config.Rooms.Implicit || !errors.Is(err, room.ErrNotFound) {
+		return r, err
+	}
+	if err := a.may(ctx, id, policy.CreateRoom, nil); err != nil {
+		return usher.Room{}, err
+	}
+	r, err = a.rooms.Create(ctx, id.App, id.Key(), room.Spec{Name: ref, Admission: usher.AdmitOpen})
+	if usher.AsError(err).Code == "room_exists" {
+		return a.rooms.Find(ctx, id.App, ref) // somebody else was faster
+	}
+	return r, err
+}
+
+// bindSubject sees to it that nobody but a back end gets a credential in the
+// name of somebody else: a subject in a room belongs to the identity that first
+// asked for it, for as long as what it got is good.
+func (a *Access) bindSubject(ctx context.Context, id usher.Identity, r usher.Room, spec CredentialSpec, expires time.Time) error {
+	if spec.Subject == "" || id.Kind == usher.ClientIdentity || id.Kind == usher.LocalIdentity {
+		return nil
+	}
+	// Time is cut into spans, each bound for itself, so that a binding that is
+	// renewed never has a gap.
+	span := a.config.Policy.MaxLifetime
+	for start := a.now().Truncate(span); start.Before(expires); start = start.Add(span) {
+		name := a.config.Derive("subject", r.App, string(r.ID), spec.Platform, spec.Subject, start.String())
+		mark := store.Mark{Name: "subject:" + hex.EncodeToString(name[:]), Value: []byte(id.Key()), Expires: start.Add(2 * span)}
+		earlier, err := a.config.Store.Once().Put(ctx, a.now(), mark)
+		switch {
+		case errors.Is(err, store.ErrExists) && string(earlier.Value) != id.Key():
+			return usher.Errorf(usher.Forbidden, "subject_taken", "Somebody else is known by that name in this room; ask for another uid or account.")
+		case err != nil && !errors.Is(err, store.ErrExists):
+			return wrapf("bind subject", err)
+		}
+	}
+	return nil
+}
+
+// keepSeat takes a seat for the bearer of a foreign credential, or keeps the
+// one that it has, until the credential expires.
+func (a *Access) keepSeat(ctx context.Context, id usher.Identity, r usher.Room, spec CredentialSpec, d decision) error {
+	name := a.config.Derive("seat", r.App, string(r.ID), id.Key(), spec.Subject)
+	mark := store.Mark{
+		Name: "seat:" + hex.EncodeToString(name[:]), Value: []byte(a.config.IDs.New()),
+		Expires: a.now().Add(100 * 365 * 24 * time.Hour),
+	}
+	earlier, err := a.config.Store.Once().Put(ctx, a.now(), mark)
+	switch {
+	case errors.Is(err, store.ErrExists):
+		mark = earlier
+	case err != nil:
+		return wrapf("keep seat", err)
+	}
+	key := participantKey(r, usher.ID(mark.Value))
+	e, err := a.rooms.Keep(ctx, key, room.Place{
+		ID: key.ID, Role: d.Role, Name: id.Name, Identity: id.Key(), Maker: maker(id), Grant: d.id, Expires: d.Expires,
+	})
+	if err != nil {
+		return err
+	}
+	if _, ok := a.taken.fromParticipant(e.Participant, a.now()); ok {
+		return fmt.Errorf("access: keep seat: %w", room.ErrNoClaim)
+	}
+	a.announce(r.Key(), notice{Kind: rosterChanged})
+	return nil
+}
+
+// Inspect recognises a credential of any platform and says what is in it.
+func (a *Access) Inspect(ctx context.Context, id usher.Identity, token usher.Secret) (platform.Inspection, error) {
+	if err := a.may(ctx, id, policy.Inspect, nil); err != nil {
+		return platform.Inspection{}, err
+	}
+	for _, name := range a.PlatformNames() {
+		inspector, ok := a.config.Platforms[name].(platform.Inspector)
+		if !ok {
+			continue
+		}
+		if found, ok := inspector.Inspect(token, a.now()); ok {
+			return found, nil
+		}
+	}
+	return platform.Inspection{}, usher.Errorf(usher.Invalid, "token_unrecognised",
+		"This is no credential of any format that this server knows; check that it is whole, without quotes or line breaks.")
+}
