@@ -29,3 +29,10 @@ func Reachable(allow []string, ip net.IP) (bool, error) {
 func (s *Server) Authenticate(request *pion.RequestAttributes) (string, []byte, bool) {
 	return s.authenticate(request)
 }
+
+// Conns returns how many connections the library has not done with.
+func (s *Server) Conns() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}

@@ -43,13 +43,16 @@ func TestRelaysToAPeer(t *testing.T) {
 			t.Errorf("%s: got %q", addr.Network(), got)
 		}
 	}
+	if got := metric(t, registry, "usher_turn_relays", ""); got != 2 {
+		t.Errorf("%v relays are counted, want 2", got)
+	}
+	if err := s.Close(); err != nil { // so that all is counted
+		t.Fatal(err)
+	}
 	for name, want := range map[string]float64{"sent": 10, "received": 10} {
 		if got := metric(t, registry, "usher_turn_relayed_bytes_total", name); got != want {
 			t.Errorf("%s: %v bytes are counted, want %v", name, got, want)
 		}
-	}
-	if got := metric(t, registry, "usher_turn_relays", ""); got != 2 {
-		t.Errorf("%v relays are counted, want 2", got)
 	}
 }
 
@@ -207,13 +210,20 @@ func TestCloseEndsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	for range 2 {
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+	for range 50 {
+		dialAs(t, s.TCPAddr(), "", "")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Conns(); got != 0 {
+		t.Errorf("Close did not wait for %d connections", got)
 	}
 	if got := metric(t, registry, "usher_turn_relays", ""); got != 0 {
 		t.Errorf("%v relays are left", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("the second time: %v", err)
 	}
 	_ = silent.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if _, err := silent.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
@@ -224,6 +234,29 @@ func TestCloseEndsEverything(t *testing.T) {
 		t.Error("the server still listens")
 	}
 }
+
+func TestConnectionsAreBounded(t *testing.T) {
+	s := turn.NewIdleServer(turn.DefaultConfig())
+	client, server := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	for i := range turn.MaxConns {
+		if _, ok := s.AddConn(from{server, &net.TCPAddr{Port: i}}); !ok {
+			t.Fatalf("connection %d is refused", i)
+		}
+	}
+	if _, ok := s.AddConn(from{server, &net.TCPAddr{Port: turn.MaxConns}}); ok {
+		t.Error("one too many is accepted")
+	}
+}
+
+// from is a connection from any address.
+type from struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (f from) RemoteAddr() net.Addr { return f.addr }
 
 func TestAConnectionWithoutAnAllocationIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
