@@ -13,12 +13,15 @@ const (
 	maxAccount = 255
 	maxUserID  = 64 // of RTM and Chat
 
-	letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	digits  = "0123456789"
-	// charset is what names of channels and users are made of. It has no "*",
-	// which as a channel is every channel.
-	charset = letters + digits + " !#$%&()+-:;<=.>?@[]^_{}|~,"
+	digits = "0123456789"
 )
+
+// isNameByte reports whether names of channels and users may have c. There is
+// no "*", which as a channel is every channel.
+func isNameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		strings.IndexByte(" !#$%&()+-:;<=.>?@[]^_{}|~,", c) >= 0
+}
 
 // checkChannel refuses what is not the name of one channel.
 func checkChannel(name string) error {
@@ -27,7 +30,7 @@ func checkChannel(name string) error {
 		return usher.Errorf(usher.Invalid, "room_name_invalid", "Agora needs the name of a channel.")
 	case len(name) > maxChannel:
 		return usher.Errorf(usher.Invalid, "room_name_invalid", "Agora's channel names have at most %d characters.", maxChannel)
-	case strings.Trim(name, charset) != "":
+	case !consistsOf(name, isNameByte):
 		return usher.Errorf(usher.Invalid, "room_name_invalid",
 			"Agora's channel names are made of letters, digits, spaces and !#$%%&()+-:;<=.>?@[]^_{}|~, only.")
 	default:
@@ -50,7 +53,7 @@ func checkUser(name string, longest int) error {
 			"Agora's uids go from 1 to 4294967295, in digits only; an account must not look like a number.")
 	case len(name) > longest:
 		return usher.Errorf(usher.Invalid, "subject_invalid", "Agora's users have names of at most %d characters here.", longest)
-	case strings.Trim(name, charset) != "":
+	case !consistsOf(name, isNameByte):
 		return usher.Errorf(usher.Invalid, "subject_invalid",
 			"Agora's accounts are made of letters, digits, spaces and !#$%%&()+-:;<=.>?@[]^_{}|~, only.")
 	default:

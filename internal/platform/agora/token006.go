@@ -135,5 +135,5 @@ var errAppID = errors.New("agora: an app id has 32 characters")
 // isAppID reports whether s can be an app id in a 006 token, which takes its 32
 // characters as they are.
 func isAppID(s string) bool {
-	return len(s) == idLength && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+	return len(s) == idLength && consistsOf(s, func(c byte) bool { return ' ' < c && c <= '~' })
 }

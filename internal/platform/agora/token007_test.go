@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"hash/adler32"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -207,6 +208,19 @@ func TestParse007RefusesWhatIsNotOneSoundToken(t *testing.T) {
 		if read, err := agora.Parse007(usher.Secret(token)); err == nil {
 			t.Errorf("%s: read as %+v", name, read)
 		}
+	}
+}
+
+func TestAZipBombCostsNoMoreThanAToken(t *testing.T) {
+	token := bomb(64 << 20)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := agora.Parse007(token); err == nil {
+		t.Error("read")
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
+		t.Errorf("%d bytes were allocated", got)
 	}
 }
 

@@ -143,5 +143,16 @@ func decodeBase64(s string, padded bool) ([]byte, error) {
 
 // isHex reports whether s has the form of app ids and certificates.
 func isHex(s string) bool {
-	return len(s) == idLength && strings.Trim(s, "0123456789abcdefABCDEF") == ""
+	return len(s) == idLength && consistsOf(s, func(c byte) bool {
+		return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+	})
+}
+
+func consistsOf(s string, allowed func(byte) bool) bool {
+	for i := range len(s) {
+		if !allowed(s[i]) {
+			return false
+		}
+	}
+	return true
 }
