@@ -57,6 +57,9 @@ func (p *Platform) inspectSigned(text string, now time.Time) (platform.Inspectio
 		in.Format = "janus signed token (room)"
 	}
 	mac, err := base64.StdEncoding.DecodeString(sum)
+	if err != nil {
+		mac = nil // not what was decoded before the mistake
+	}
 	in.Verified = p.verifySigned(data, mac)
 	switch {
 	case strings.Contains(sum, ":"):
