@@ -254,7 +254,7 @@ func TestAStoreThatFailsLosesNothing(t *testing.T) {
 		some("later")
 		db.set(nil)
 		some("after")
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(time.Second)
 		synctest.Wait()
 		if got := names(slices.Concat(recorded(t, db)...)); !slices.Equal(got, want) {
 			t.Errorf("on disk are\n%v, want\n%v", got, want)
@@ -262,7 +262,7 @@ func TestAStoreThatFailsLosesNothing(t *testing.T) {
 		if n := strings.Count(log.String(), "could not be recorded"); n != 1 || !strings.Contains(log.String(), "disk on fire") {
 			t.Errorf("the log tells %d times of one row of failures:\n%s", n, log.String())
 		}
-		if db.attempts > 2000 {
+		if db.attempts > 200 {
 			t.Errorf("it was tried %d times in a minute", db.attempts)
 		}
 	})
@@ -286,7 +286,7 @@ func TestAFullQueueMakesCallersWait(t *testing.T) {
 			_, err := a.Client(context.Background(), user("patient"), "x")
 			answered <- err
 		}()
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Second)
 		if len(answered) > 0 {
 			t.Error("a decision was taken that there was no room for")
 		}
@@ -513,15 +513,15 @@ func TestFilters(t *testing.T) {
 func TestOldEventsGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := openStore(t)
-		a := newAccess(t, db, &bus.Local{}, func(c *access.Config) { c.Record.KeepFor = time.Hour })
+		a := newAccess(t, db, &bus.Local{}, func(c *access.Config) { c.Record.KeepFor = 12 * time.Minute })
 		run(t, a)
 		old := try(t, a, "old")
-		time.Sleep(59 * time.Minute)
+		time.Sleep(11 * time.Minute)
 		recent := try(t, a, "recent")
 		if _, err := a.Decision(t.Context(), operator, old); err != nil {
 			t.Errorf("before its time: %v", err)
 		}
-		time.Sleep(12 * time.Minute)
+		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		_, err := a.Decision(t.Context(), operator, old)
 		wantCode(t, "after its time", err, "decision_not_found")
