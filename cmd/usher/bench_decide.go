@@ -37,7 +37,7 @@ type measuredCall struct {
 // callers are authenticated, and that are decided and recorded, and calls of a
 // handler of net/http that says hello.
 func (c benchDecide) Run(ctx context.Context, env environment) (err error) {
-	if c.Rounds < 1 || c.Time <= 0 || slices.Min(c.Clients) < 1 {
+	if c.Rounds < 1 || c.Time <= 0 || len(c.Clients) == 0 || slices.Min(c.Clients) < 1 {
 		return errors.New("bench decide: rounds, time and clients must be positive")
 	}
 	folder, err := os.MkdirTemp(cmp.Or(c.Dir, "."), "usher-bench-")
