@@ -31,7 +31,7 @@ type benchJoin struct {
 // Run measures the server of this binary, with syncing as it always is and,
 // in the same run and in turns, with syncing switched off.
 func (c benchJoin) Run(ctx context.Context, env environment) (err error) {
-	if c.Rounds < 1 || c.Time <= 0 || slices.Min(c.Clients) < 1 {
+	if c.Rounds < 1 || c.Time <= 0 || len(c.Clients) == 0 || slices.Min(c.Clients) < 1 {
 		return errors.New("bench join: rounds, time and clients must be positive")
 	}
 	folder, err := os.MkdirTemp(cmp.Or(c.Dir, "."), "usher-bench-")

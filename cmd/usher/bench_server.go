@@ -87,6 +87,9 @@ func load(clients int, d time.Duration, f func() error) (measurement, error) {
 		return measurement{}, err
 	}
 	all := slices.Concat(times...)
+	if len(all) == 0 {
+		return measurement{}, errors.New("nothing was done in the time; measure for longer")
+	}
 	slices.Sort(all)
 	return measurement{
 		rate: float64(len(all)) / took.Seconds(),

@@ -53,7 +53,7 @@ func newBenchWorld(b *testing.B) *benchWorld {
 	must(w.access.Start(b.Context()))
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { w.access.Run(ctx) }) // writes the record
+	running.Go(func() { w.access.Run(ctx) })
 
 	issuer, token := benchIssuer(b)
 	apiKeys := &identity.APIKeys{Clients: db.Clients(), Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
@@ -67,7 +67,7 @@ func newBenchWorld(b *testing.B) *benchWorld {
 	b.Cleanup(func() {
 		stop()
 		running.Wait()
-		w.access.Close()
+		_ = w.access.Close(context.Background())
 		must(db.Close())
 	})
 
