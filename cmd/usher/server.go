@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ import (
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/keys"
+	"usher/internal/limit"
 	"usher/internal/platform"
 	"usher/internal/platform/vpaas"
 	"usher/internal/store/sqlstore"
@@ -95,7 +97,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	media := make(map[string]platform.Platform)
 	s.access = access.New(access.Config{
 		Store: s.db, Bus: &bus.Local{}, IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry,
-		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: cfg.Limits, Record: cfg.Record,
+		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: ownLimits(cfg.Limits), Record: cfg.Record,
 		Platforms: media, Keys: ring, Guests: s.callers.guests, Derive: sealer.Derive,
 	})
 	if err := s.access.Start(ctx); err != nil {
@@ -161,13 +163,25 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 	return dialects
 }
 
+// selfID is what our own calls to our own VPaaS are made by. Whoever made us
+// call has been limited already.
+const selfID = "usher"
+
+// ownLimits are the limits, without one on ourselves.
+func ownLimits(limits limit.Config) limit.Config {
+	clients := map[string]limit.Rate{selfID: {}}
+	maps.Copy(clients, limits.Clients)
+	limits.Clients = clients
+	return limits
+}
+
 // meetings returns the VPaaS that the tutorial's back end makes its meetings
 // at: the configured one, or ourselves.
 func (s *server) meetings(cfg config.Config) (*vpaas.Platform, error) {
 	if !cfg.ForeignVPaaS() {
 		// The handler does not exist yet, and never calls itself before it does.
 		self := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) })
-		caller := usher.Identity{App: usher.DefaultApp, Kind: usher.ClientIdentity, Subject: "usher", Name: "Usher itself", Scopes: usher.AllScopes}
+		caller := usher.Identity{App: usher.DefaultApp, Kind: usher.ClientIdentity, Subject: selfID, Name: "Usher itself", Scopes: usher.AllScopes}
 		origin := httpd.Origin{Base: controlBase}
 		return vpaas.New(vpaas.Config{
 			APIAddress: controlBase, Timeout: cfg.VPaaS.Timeout, Now: time.Now,
