@@ -39,6 +39,7 @@ e2e: deps
 
 bench: build
 	./bin/usher bench join
+	./bin/usher bench decide
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 # fuzz runs every fuzz test for FUZZTIME, one after the other.

@@ -21,7 +21,8 @@ const (
 	Ephemeral RoomKind = "ephemeral"
 )
 
-// RoomStatus is where a room is in its life. It only moves forward.
+// RoomStatus is where a room is in its life. It moves forward, but for a room
+// whose only claim came to nothing: that is ready again.
 type RoomStatus string
 
 // The statuses of a room.

@@ -5,25 +5,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"slices"
-	"sync"
 	"text/tabwriter"
 	"time"
 
 	"usher/client"
-	"usher/internal/config"
-	"usher/internal/datadir"
-	"usher/internal/httpd"
 	"usher/internal/store/sqlstore"
 )
 
 // benchCommand is `usher bench`.
 type benchCommand struct {
-	Join benchJoin `cmd:"" help:"Joins per second: create a room, add a participant, claim the secret, each on disk before it is answered."`
+	Join   benchJoin   `cmd:"" help:"Joins per second: create a room, add a participant, claim the secret, each on disk before it is answered."`
+	Decide benchDecide `cmd:"" help:"Authenticated, decided and recorded requests per second, beside a bare handler."`
 }
 
 type benchJoin struct {
@@ -33,16 +28,10 @@ type benchJoin struct {
 	Dir     string        `placeholder:"DIR" help:"A folder on the disk to measure (default: a temporary one in the current folder)."`
 }
 
-// joinResult is one measurement.
-type joinResult struct {
-	rate     float64 // joins a second
-	p50, p99 time.Duration
-}
-
 // Run measures the server of this binary, with syncing as it always is and,
 // in the same run and in turns, with syncing switched off.
 func (c benchJoin) Run(ctx context.Context, env environment) (err error) {
-	if c.Rounds < 1 || c.Time <= 0 || slices.Min(c.Clients) < 1 {
+	if c.Rounds < 1 || c.Time <= 0 || len(c.Clients) == 0 || slices.Min(c.Clients) < 1 {
 		return errors.New("bench join: rounds, time and clients must be positive")
 	}
 	folder, err := os.MkdirTemp(cmp.Or(c.Dir, "."), "usher-bench-")
@@ -55,7 +44,7 @@ func (c benchJoin) Run(ctx context.Context, env environment) (err error) {
 	out := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(out, "clients\tjoins/s\tp50\tp99\tunsynced joins/s\tp50\tp99\tsynced/unsynced\t")
 	for _, clients := range c.Clients {
-		var synced, unsynced []joinResult
+		var synced, unsynced []measurement
 		for round := range c.Rounds {
 			for _, mode := range []sqlstore.Synchronous{sqlstore.Full, sqlstore.Off} {
 				r, err := c.measure(ctx, folder, mode, clients)
@@ -75,96 +64,37 @@ func (c benchJoin) Run(ctx context.Context, env environment) (err error) {
 			ratios = append(ratios, synced[i].rate/unsynced[i].rate)
 		}
 		slices.Sort(ratios)
-		s, u := medianResult(synced), medianResult(unsynced)
+		s, u := median(synced), median(unsynced)
 		fmt.Fprintf(out, "%d\t%.0f\t%s\t%s\t%.0f\t%s\t%s\t%.2f\t\n", clients,
 			s.rate, shortTime(s.p50), shortTime(s.p99), u.rate, shortTime(u.p50), shortTime(u.p99), ratios[len(ratios)/2])
 	}
 	return out.Flush()
 }
 
-// medianResult is the measurement with the median rate.
-func medianResult(results []joinResult) joinResult {
-	sorted := slices.SortedFunc(slices.Values(results), func(a, b joinResult) int {
-		return int(a.rate - b.rate)
-	})
-	return sorted[len(sorted)/2]
-}
-
-func shortTime(d time.Duration) string { return d.Round(10 * time.Microsecond).String() }
-
 // measure runs one server on an empty folder and lets the clients join.
-func (c benchJoin) measure(ctx context.Context, parent string, mode sqlstore.Synchronous, clients int) (_ joinResult, err error) {
-	folder, err := os.MkdirTemp(parent, "data-")
+func (c benchJoin) measure(ctx context.Context, parent string, mode sqlstore.Synchronous, clients int) (measurement, error) {
+	s, err := startBench(ctx, parent, mode)
 	if err != nil {
-		return joinResult{}, err
+		return measurement{}, err
 	}
-	dir, err := datadir.Open(folder)
-	if err != nil {
-		return joinResult{}, err
-	}
-	cfg := config.Dev()
-	cfg.Data = folder
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return joinResult{}, errors.Join(err, dir.Close())
-	}
-	base := "http://" + l.Addr().String()
-	s, err := newServer(ctx, cfg, serverOptions{Dir: dir, Logger: slog.New(slog.DiscardHandler), Synchronous: mode})
-	if err != nil {
-		return joinResult{}, errors.Join(err, l.Close(), dir.Close())
-	}
-	serving, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() {
-		done <- s.serve(serving, listeners{{Listener: l, Origin: httpd.Origin{Base: base}}})
-	}()
-	result, err := c.load(ctx, base, clients)
-	stop()
-	return result, errors.Join(err, <-done, dir.Close())
+	result, err := c.load(ctx, s.base, clients)
+	return result, errors.Join(err, s.stop())
 }
 
 // load lets the clients join one room after the other for the configured time.
-func (c benchJoin) load(ctx context.Context, base string, clients int) (joinResult, error) {
+func (c benchJoin) load(ctx context.Context, base string, clients int) (measurement, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Time+time.Minute)
 	defer cancel()
 	transport := &http.Transport{MaxIdleConnsPerHost: clients}
 	defer transport.CloseIdleConnections()
 	api, err := client.New(base, client.Options{Transport: transport})
 	if err != nil {
-		return joinResult{}, err
+		return measurement{}, err
 	}
 	if err := join(ctx, api); err != nil { // opens the store's files
-		return joinResult{}, err
+		return measurement{}, err
 	}
-	var (
-		wg    sync.WaitGroup
-		times = make([][]time.Duration, clients)
-		errs  = make([]error, clients)
-		start = time.Now()
-	)
-	for i := range clients {
-		wg.Go(func() {
-			for time.Since(start) < c.Time {
-				begin := time.Now()
-				if errs[i] = join(ctx, api); errs[i] != nil {
-					return
-				}
-				times[i] = append(times[i], time.Since(begin))
-			}
-		})
-	}
-	wg.Wait()
-	took := time.Since(start)
-	if err := errors.Join(errs...); err != nil {
-		return joinResult{}, err
-	}
-	all := slices.Concat(times...)
-	slices.Sort(all)
-	return joinResult{
-		rate: float64(len(all)) / took.Seconds(),
-		p50:  all[len(all)/2],
-		p99:  all[len(all)*99/100],
-	}, nil
+	return load(clients, c.Time, func() error { return join(ctx, api) })
 }
 
 // join is what is measured: three durable writes, one after the other.

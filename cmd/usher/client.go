@@ -51,22 +51,28 @@ type clientAdd struct {
 	dataFlag
 	keyFlags
 	Name    string        `required:"" placeholder:"NAME" help:"What people call the back end."`
-	Scopes  string        `placeholder:"SCOPES" help:"What it may ask for, separated by spaces (default: ${scopes})."`
+	Scopes  *string       `placeholder:"SCOPES" help:"What it may ask for, separated by spaces (default: ${scopes})."`
 	Expires time.Duration `placeholder:"DURATION" help:"After what time it loses all access, such as 720h (default: never)."`
 }
 
 // Run registers a back end. Standard output is its API key, if one was asked
 // for, and else its id, and nothing else.
 func (c clientAdd) Run(ctx context.Context, env environment) error {
+	c.create = true // a back end can be registered before the first start
 	publicKey, err := c.read()
 	if err != nil {
 		return err
 	}
-	req := client.AddClientRequest{Name: c.Name, PublicKey: publicKey, APIKey: c.APIKey, Scopes: usher.ParseScopes(c.Scopes)}
+	req := client.AddClientRequest{Name: c.Name, PublicKey: publicKey, APIKey: c.APIKey}
+	if c.Scopes != nil {
+		if req.Scopes = usher.ParseScopes(*c.Scopes); req.Scopes == nil {
+			return errors.New("--scopes is empty: name at least one scope, or leave it out for the usual ones")
+		}
+	}
 	if c.Expires != 0 {
 		req.ExpiresAt = client.Time{Time: time.Now().Add(c.Expires)}
 	}
-	return c.operate(ctx, func(a *client.API) error {
+	return c.operate(ctx, env, func(a *client.API) error {
 		added, err := a.AddClient(ctx, req)
 		if err != nil {
 			return err
@@ -89,7 +95,7 @@ type clientList struct {
 
 // Run lists the back ends, the oldest first.
 func (c clientList) Run(ctx context.Context, env environment) error {
-	return c.operate(ctx, func(a *client.API) error {
+	return c.operate(ctx, env, func(a *client.API) error {
 		lines := json.NewEncoder(env.Stdout)
 		table := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
 		if !c.JSON {
@@ -159,7 +165,7 @@ func (c clientRotate) Run(ctx context.Context, env environment) error {
 	if err != nil {
 		return err
 	}
-	return c.operate(ctx, func(a *client.API) error {
+	return c.operate(ctx, env, func(a *client.API) error {
 		rotated, err := a.RotateClient(ctx, usher.ID(c.Client), client.RotateClientRequest{PublicKey: publicKey, APIKey: c.APIKey})
 		if err != nil {
 			return err
@@ -179,7 +185,7 @@ type clientRevoke struct {
 
 // Run takes a back end's access away.
 func (c clientRevoke) Run(ctx context.Context, env environment) error {
-	return c.operate(ctx, func(a *client.API) error {
+	return c.operate(ctx, env, func(a *client.API) error {
 		revoked, err := a.RevokeClient(ctx, usher.ID(c.Client))
 		if err != nil {
 			return err

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -78,8 +80,31 @@ func TestWhatRegisteringABackEndPrints(t *testing.T) {
 	}
 }
 
-func TestKeysFromTheCommandLine(t *testing.T) {
+// someData is a data folder that has been worked on.
+func someData(t *testing.T) string {
+	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
+	if status, _, stderr := command(t, "client", "add", "--data", data, "--name", "first", "--api-key"); status != 0 {
+		t.Fatalf("status %d, printed %q", status, stderr)
+	}
+	return data
+}
+
+func TestOnlyAddingAClientMakesAFolder(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "nowhere")
+	for _, args := range [][]string{{"client", "list"}, {"keys", "list"}, {"explain", "aaaaaaaaaaaaaaaaaaaaaaaaaa"}} {
+		status, stdout, stderr := command(t, append(args, "--data", data)...)
+		if status != 1 || stdout != "" || !strings.Contains(stderr, "no data of a server in "+data) {
+			t.Errorf("%q: got status %d, printed %q and %q", args, status, stdout, stderr)
+		}
+	}
+	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder was made: %v", err)
+	}
+}
+
+func TestKeysFromTheCommandLine(t *testing.T) {
+	data := someData(t)
 	list := func() [][]string {
 		t.Helper()
 		status, stdout, stderr := command(t, "keys", "list", "--data", data)
@@ -117,7 +142,7 @@ func TestKeysFromTheCommandLine(t *testing.T) {
 }
 
 func TestADecisionThatThereIsNot(t *testing.T) {
-	status, stdout, stderr := command(t, "explain", "aaaaaaaaaaaaaaaaaaaaaaaaaa", "--data", filepath.Join(t.TempDir(), "data"))
+	status, stdout, stderr := command(t, "explain", "aaaaaaaaaaaaaaaaaaaaaaaaaa", "--data", someData(t))
 	if status != 1 || stdout != "" || !strings.Contains(stderr, "decision_not_found") {
 		t.Errorf("got status %d, printed %q and %q", status, stdout, stderr)
 	}

@@ -3,9 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 
 	"usher"
 	"usher/client"
@@ -17,7 +21,8 @@ import (
 // dataFlag is the flag of every command that works on a data folder, whether
 // a server holds it or not.
 type dataFlag struct {
-	Data string `default:"usher-data" placeholder:"DIR" help:"The server's data folder (default: ${default})."`
+	Data   string `default:"usher-data" placeholder:"DIR" help:"The server's data folder (default: ${default})."`
+	create bool   `kong:"-"` // make a database where there is none
 }
 
 // controlBase is what the control socket is called in URLs that go nowhere.
@@ -25,7 +30,7 @@ const controlBase = "http://usher.localhost"
 
 // operate calls f with the API of the server that holds the data folder or,
 // where none does, of one in this process that serves only f.
-func (d dataFlag) operate(ctx context.Context, f func(*client.API) error) error {
+func (d dataFlag) operate(ctx context.Context, env environment, f func(*client.API) error) error {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return datadir.Dial(ctx, d.Data) },
 	}
@@ -35,7 +40,7 @@ func (d dataFlag) operate(ctx context.Context, f func(*client.API) error) error 
 	case err == nil:
 		_ = conn.Close()
 	case errors.Is(err, datadir.ErrNotServed):
-		return d.alone(ctx, f)
+		return d.alone(ctx, env, f)
 	default:
 		return err
 	}
@@ -43,7 +48,13 @@ func (d dataFlag) operate(ctx context.Context, f func(*client.API) error) error 
 }
 
 // alone serves f by a server in this process.
-func (d dataFlag) alone(ctx context.Context, f func(*client.API) error) (err error) {
+func (d dataFlag) alone(ctx context.Context, env environment, f func(*client.API) error) (err error) {
+	if _, err := os.Stat(filepath.Join(d.Data, databaseName)); errors.Is(err, fs.ErrNotExist) {
+		if !d.create {
+			return fmt.Errorf("there is no data of a server in %s: say where it is with --data DIR", d.Data)
+		}
+		fmt.Fprintf(env.Stderr, "no server has run on %s yet: starting its database; is it the right folder?\n", d.Data)
+	}
 	dir, err := datadir.Open(d.Data)
 	if err != nil {
 		return err

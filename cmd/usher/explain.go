@@ -20,7 +20,7 @@ type explainCommand struct {
 
 // Run explains one entry of the record.
 func (c explainCommand) Run(ctx context.Context, env environment) error {
-	return c.operate(ctx, func(a *client.API) error {
+	return c.operate(ctx, env, func(a *client.API) error {
 		e, err := a.Decision(ctx, usher.ID(c.ID))
 		if err != nil {
 			return err

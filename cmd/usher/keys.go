@@ -24,7 +24,7 @@ type keysList struct {
 
 // Run lists the keys in the order in which they are published.
 func (c keysList) Run(ctx context.Context, env environment) error {
-	return c.operate(ctx, func(a *client.API) error {
+	return c.operate(ctx, env, func(a *client.API) error {
 		keys, err := a.Keys(ctx)
 		if err != nil {
 			return err
@@ -52,7 +52,7 @@ type keysRotate struct{ dataFlag }
 
 // Run rotates the keys. Standard output is the id of the key that signs now.
 func (c keysRotate) Run(ctx context.Context, env environment) error {
-	return c.operate(ctx, func(a *client.API) error {
+	return c.operate(ctx, env, func(a *client.API) error {
 		current, err := a.RotateKeys(ctx)
 		if err != nil {
 			return err
@@ -70,7 +70,7 @@ type keysRetire struct {
 
 // Run retires a key.
 func (c keysRetire) Run(ctx context.Context, env environment) error {
-	return c.operate(ctx, func(a *client.API) error {
+	return c.operate(ctx, env, func(a *client.API) error {
 		if err := a.RetireKey(ctx, usher.ID(c.Key)); err != nil {
 			return err
 		}

@@ -42,6 +42,8 @@ type commands struct {
 	Config  configCommand  `cmd:"" help:"Check, print and explain the configuration."`
 	Bench   benchCommand   `cmd:"" help:"Measure this build on this machine."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // exit is the panic with which kong's own exits (--help) leave the parser.
@@ -51,8 +53,12 @@ type exit int
 // when the command failed, 2 when it was not understood.
 func run(ctx context.Context, args []string, env environment) (status int) {
 	defer func() {
-		if code, ok := recover().(exit); ok {
-			status = int(code)
+		switch v := recover().(type) {
+		case nil:
+		case exit:
+			status = int(v)
+		default:
+			panic(v)
 		}
 	}()
 	var cli commands
@@ -62,7 +68,7 @@ func run(ctx context.Context, args []string, env environment) (status int) {
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Writers(env.Stdout, env.Stderr),
-		kong.Vars{"scopes": usher.DefaultScopes.String()},
+		kong.Vars{"version": version, "scopes": usher.DefaultScopes.String()},
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(env),

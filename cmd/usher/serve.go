@@ -17,17 +17,18 @@ import (
 // serveCommand is `usher serve`.
 type serveCommand struct {
 	configFlags
-	HTTP  string `placeholder:"ADDR" help:"Where to listen for plain HTTP, as 127.0.0.1:8080."`
-	HTTPS string `placeholder:"ADDR" help:"Where to listen for HTTPS, as 127.0.0.1:3000."`
+	HTTP  *string `placeholder:"ADDR" help:"Where to listen for plain HTTP, as 127.0.0.1:8080; an empty ADDR switches it off."`
+	HTTPS *string `placeholder:"ADDR" help:"Where to listen for HTTPS, as 127.0.0.1:3000; an empty ADDR switches it off."`
 }
 
 // shutdownTime is how long requests that are being answered may take when the
-// server is told to stop.
-const shutdownTime = 20 * time.Second
+// server is told to stop: a part of what clients take to reconnect, so that one
+// that sends its request slowly does not cost the others their rooms.
+const shutdownTime = 8 * time.Second
 
 // Run serves until ctx ends.
 func (c serveCommand) Run(ctx context.Context, env environment) (err error) {
-	cfg, warnings, err := c.load(env, map[string]string{"server.http": c.HTTP, "server.https": c.HTTPS})
+	cfg, warnings, err := c.load(env, map[string]*string{"server.http": c.HTTP, "server.https": c.HTTPS})
 	if err != nil {
 		return err
 	}
@@ -73,6 +74,8 @@ func (s *server) serve(ctx context.Context, ls listeners) error {
 	}
 	s.logger.Info("stopping: answering what was begun, and telling connections to come back")
 	s.draining.Store(true)
+	// Nobody can come back from now on, so nobody is called gone any more.
+	s.stopBackground()
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
 	var stopping sync.WaitGroup
@@ -135,7 +138,7 @@ func banner(env environment, cfg config.Config, ls listeners) {
 		fmt.Fprint(env.Stderr, "\n  Development mode: whoever can reach these addresses may do everything,\n"+
 			"  so only this machine can. Never put it behind a proxy.\n")
 	}
-	fmt.Fprintln(env.Stderr)
+	fmt.Fprint(env.Stderr, "\n  Ctrl-C stops it.\n\n")
 }
 
 // configFlags are the flags of every command that reads the configuration.
@@ -147,14 +150,14 @@ type configFlags struct {
 
 var errNoConfig = errors.New("say how to run: 'usher serve --dev' to try it on this machine, or 'usher serve --config FILE' (see 'usher config doc')")
 
-func (f configFlags) load(env environment, flags map[string]string) (config.Config, []string, error) {
+func (f configFlags) load(env environment, flags map[string]*string) (config.Config, []string, error) {
 	if !f.Dev && f.Config == "" {
 		return config.Config{}, nil, errNoConfig
 	}
 	set := map[string]string{}
 	for key, value := range flags {
-		if value != "" {
-			set[key] = value
+		if value != nil {
+			set[key] = *value
 		}
 	}
 	if f.Data != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ import (
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/keys"
+	"usher/internal/limit"
 	"usher/internal/platform"
 	"usher/internal/platform/vpaas"
 	"usher/internal/store/sqlstore"
@@ -40,10 +42,15 @@ type server struct {
 	vpaas    *compatvpaas.Service
 	handler  http.Handler
 	draining atomic.Bool
+	// commitFailed is set from a commit that failed to the next that did not.
+	commitFailed atomic.Bool
 
 	stop       context.CancelFunc
 	background sync.WaitGroup
 }
+
+// databaseName is the database's file in the data folder.
+const databaseName = "usher.db"
 
 // serverOptions are what is not configuration.
 type serverOptions struct {
@@ -68,8 +75,8 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 		}
 	}()
 	s.db, err = sqlstore.Open(ctx, sqlstore.Config{
-		Path: o.Dir.Path("usher.db"), Synchronous: o.Synchronous, Logger: o.Logger,
-		Observe: observeCommits(registry),
+		Path: o.Dir.Path(databaseName), Synchronous: o.Synchronous, Logger: o.Logger,
+		Observe: s.observeCommits(registry),
 	})
 	if err != nil {
 		return s, err
@@ -90,7 +97,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	media := make(map[string]platform.Platform)
 	s.access = access.New(access.Config{
 		Store: s.db, Bus: &bus.Local{}, IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry,
-		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: cfg.Limits, Record: cfg.Record,
+		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: ownLimits(cfg.Limits), Record: cfg.Record,
 		Platforms: media, Keys: ring, Guests: s.callers.guests, Derive: sealer.Derive,
 	})
 	if err := s.access.Start(ctx); err != nil {
@@ -156,13 +163,25 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 	return dialects
 }
 
+// selfID is what our own calls to our own VPaaS are made by. Whoever made us
+// call has been limited already.
+const selfID = "usher"
+
+// ownLimits are the limits, without one on ourselves.
+func ownLimits(limits limit.Config) limit.Config {
+	clients := map[string]limit.Rate{selfID: {}}
+	maps.Copy(clients, limits.Clients)
+	limits.Clients = clients
+	return limits
+}
+
 // meetings returns the VPaaS that the tutorial's back end makes its meetings
 // at: the configured one, or ourselves.
 func (s *server) meetings(cfg config.Config) (*vpaas.Platform, error) {
 	if !cfg.ForeignVPaaS() {
 		// The handler does not exist yet, and never calls itself before it does.
 		self := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) })
-		caller := usher.Identity{App: usher.DefaultApp, Kind: usher.ClientIdentity, Subject: "usher", Name: "Usher itself", Scopes: usher.AllScopes}
+		caller := usher.Identity{App: usher.DefaultApp, Kind: usher.ClientIdentity, Subject: selfID, Name: "Usher itself", Scopes: usher.AllScopes}
 		origin := httpd.Origin{Base: controlBase}
 		return vpaas.New(vpaas.Config{
 			APIAddress: controlBase, Timeout: cfg.VPaaS.Timeout, Now: time.Now,
@@ -197,33 +216,47 @@ func (s *server) ready(ctx context.Context) error {
 	if s.draining.Load() {
 		return errors.New("stopping")
 	}
+	if s.commitFailed.Load() {
+		return errors.New("the last write to the database failed")
+	}
 	return s.db.Ping(ctx)
 }
 
-// closeSockets tells every live connection to come back, and waits until what
-// they leave behind is written down.
+// closeSockets tells every live connection to come back.
 func (s *server) closeSockets(ctx context.Context) error {
-	err := s.vpaas.Shutdown(ctx)
-	s.access.Close()
-	return err
+	return s.vpaas.Shutdown(ctx)
 }
 
-// close stops the background work and closes the store.
-func (s *server) close() error {
+// stopBackground ends what works in the background, and waits for it.
+func (s *server) stopBackground() {
 	if s.stop != nil {
 		s.stop()
 		s.background.Wait()
+	}
+}
+
+// settleTime is how long what connections left behind may take to be written.
+const settleTime = 10 * time.Second
+
+// close stops the background work, writes down what is left to be, and closes
+// the store.
+func (s *server) close() (err error) {
+	s.stopBackground()
+	if s.access != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+		defer cancel()
+		err = s.access.Close(ctx)
 	}
 	if s.callers != nil {
 		s.callers.close()
 	}
 	if s.db == nil {
-		return nil
+		return err
 	}
-	if err := s.db.Close(); err != nil {
-		return fmt.Errorf("close the store: %w", err)
+	if closing := s.db.Close(); closing != nil {
+		err = errors.Join(err, fmt.Errorf("close the store: %w", closing))
 	}
-	return nil
+	return err
 }
 
 // audiences are the token endpoints that an assertion may be meant for.
@@ -239,7 +272,7 @@ func audiences(cfg config.Config, o serverOptions) []string {
 }
 
 // observeCommits counts the store's commits and what they carried.
-func observeCommits(registry prometheus.Registerer) func(sqlstore.Commit) {
+func (s *server) observeCommits(registry prometheus.Registerer) func(sqlstore.Commit) {
 	writes := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "usher_store_commit_writes", Help: "Writes that shared a commit.",
 		Buckets: prometheus.ExponentialBuckets(1, 2, 9),
@@ -255,6 +288,7 @@ func observeCommits(registry prometheus.Registerer) func(sqlstore.Commit) {
 	return func(c sqlstore.Commit) {
 		writes.Observe(float64(c.Writes))
 		took.Observe(c.Took.Seconds())
+		s.commitFailed.Store(c.Err != nil)
 		if c.Err != nil {
 			failed.Inc()
 		}

@@ -71,6 +71,7 @@ type Access struct {
 	halls map[usher.RoomKey]*hall
 
 	background sync.WaitGroup
+	stopRecord func() // nil before Start
 }
 
 // New returns an Access. Run must be running for as long as it is used.
@@ -97,8 +98,9 @@ func New(config Config) *Access {
 	return a
 }
 
-// Start learns what was taken away, and takes over what a process that is no
-// more has left. Nothing may be served before.
+// Start learns what was taken away, takes over what a process that is no more
+// has left, and starts the record. Nothing may be served before, and Close must
+// be called after.
 func (a *Access) Start(ctx context.Context) error {
 	if err := a.catchUp(ctx); err != nil {
 		return err
@@ -107,25 +109,42 @@ func (a *Access) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("access: %w", err)
 	}
+	recording, stop := context.WithCancel(context.Background())
+	recorded := make(chan struct{})
+	go func() { defer close(recorded); a.record.run(recording) }()
+	a.stopRecord = func() { stop(); <-recorded }
 	if n > 0 {
 		a.config.Logger.Info("waiting for participants of an earlier run to come back", "participants", n)
 	}
 	return nil
 }
 
-// Run sweeps, follows what is taken away and writes the record, until ctx ends
-// and the record is written.
+// Run sweeps and follows what is taken away until ctx ends: until nobody can
+// come back any more, since from then on nobody may be called gone.
 func (a *Access) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, work := range []func(context.Context){a.rooms.Run, a.sweepMarks, a.follow, a.record.run} {
+	for _, work := range []func(context.Context){a.rooms.Run, a.sweepMarks, a.follow} {
 		wg.Go(func() { work(ctx) })
 	}
 	wg.Wait()
 }
 
-// Close waits for what connections left behind. Every connection must have
-// been closed before.
-func (a *Access) Close() { a.background.Wait() }
+// Close waits until what connections left behind is written down, and the
+// record is. Every connection must have been closed before.
+func (a *Access) Close(ctx context.Context) error {
+	settled := make(chan struct{})
+	go func() { defer close(settled); a.background.Wait() }()
+	var err error
+	select {
+	case <-settled:
+	case <-ctx.Done():
+		err = fmt.Errorf("access: close: a connection did not end: %w", ctx.Err())
+	}
+	if a.stopRecord != nil {
+		a.stopRecord()
+	}
+	return err
+}
 
 // wrapf adds what was being done to an error of the store.
 func wrapf(what string, err error) error { return fmt.Errorf("access: %s: %w", what, err) }

@@ -58,7 +58,7 @@ func newAccess(t *testing.T, db store.DB, b bus.Bus, edit ...func(*access.Config
 		f(&config)
 	}
 	a := access.New(config)
-	t.Cleanup(a.Close)
+	t.Cleanup(func() { _ = a.Close(context.Background()) })
 	return a
 }
 
@@ -241,7 +241,7 @@ func TestTheNewestConnectionIsTheOne(t *testing.T) {
 	old.Leave() // has no say any more
 	old.Leave()
 	second.waitRoster(t, "Ann")
-	here.Close()
+	_ = here.Close(context.Background())
 	e, err := here.Participant(t.Context(), shop, string(r.ID), ann.Participant.ID)
 	if err != nil || e.Participant.Hold != usher.SocketHold {
 		t.Errorf("got %+v, %v, want the place held by the second connection", e.Participant, err)
@@ -283,8 +283,8 @@ func TestRemovalRacesWithAttaching(t *testing.T) {
 		conn.waitEnd(t, access.Removed)
 		at.Lose()
 	}
-	here.Close()
-	there.Close()
+	_ = here.Close(context.Background())
+	_ = there.Close(context.Background())
 	if got, err := here.Room(t.Context(), shop, string(r.ID)); err != nil || got.Taken != 0 {
 		t.Errorf("got %d seats taken, %v, want 0", got.Taken, err)
 	}

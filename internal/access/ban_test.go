@@ -223,3 +223,36 @@ func TestBanRacesWithAsking(t *testing.T) {
 		there.Start(t.Context()) // has it follow before the next round
 	}
 }
+
+// A node that has not heard of a ban yet may still make a place. It is void all
+// the same, also when the ban is over.
+func TestAPlaceFromTheTimeOfABanStaysVoid(t *testing.T) {
+	for name, until := range map[string]time.Duration{"lifted": 0, "ended by itself": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				db := openStore(t)
+				here, there := newAccess(t, db, lossy{}), newAccess(t, db, lossy{})
+				r, ann := openRoom(t, here, shop), user("ann")
+				spec := access.BanSpec{Identity: ann.Key()}
+				if until != 0 {
+					spec.Until = time.Now().Add(until)
+				}
+				taking := ban(t, here, r, spec)
+				time.Sleep(time.Millisecond)
+				late, err := enter(t, there, ann, r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				if until == 0 {
+					if err := here.Unban(t.Context(), shop, string(r.ID), taking.ID); err != nil {
+						t.Fatal(err)
+					}
+				}
+				_, err = here.Claim(t.Context(), late.Participant.Key(), late.Secret)
+				wantCode(t, "a claim when the ban is over", err, "participant_not_found")
+				entered(t, here, ann, r)
+			})
+		})
+	}
+}

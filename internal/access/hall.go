@@ -140,6 +140,11 @@ func (h *hall) act(n notice) {
 		h.detach(End{RoomEnded, n.Reason}, func(*Attachment) bool { return true })
 		return
 	}
+	h.refresh()
+}
+
+// refresh has the roster sent.
+func (h *hall) refresh() {
 	select {
 	case h.stale <- struct{}{}:
 	default:
@@ -180,9 +185,9 @@ func (h *hall) sendRosters(ctx context.Context) {
 		present, err := h.access.present(ctx, h.key)
 		if err != nil {
 			if ctx.Err() == nil {
-				h.access.config.Logger.Error("a roster could not be read", "room", h.key.ID, "error", err)
+				h.access.config.Logger.Error("a roster could not be read; it is tried again", "room", h.key.ID, "error", err)
 			}
-			continue
+			h.refresh()
 		}
 		for _, at := range h.some(func(*Attachment) bool { return true }) {
 			at.conn.Roster(present)

@@ -77,7 +77,13 @@ func run(t *testing.T, a *access.Access) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { a.Run(ctx) })
-	stop = func() { cancel(); running.Wait() }
+	stop = func() {
+		cancel()
+		running.Wait()
+		limit, done := context.WithTimeout(context.Background(), time.Second)
+		defer done()
+		_ = a.Close(limit) // connections that a test leaves open are not waited for
+	}
 	t.Cleanup(stop)
 	return stop
 }

@@ -58,6 +58,8 @@ const (
 	// recordPause is how long events are gathered: with the time that writing
 	// takes they are on disk within 100 ms.
 	recordPause = 50 * time.Millisecond
+	// recordRetry is how long a store that failed is left alone.
+	recordRetry = 500 * time.Millisecond
 	recordBatch = 2000
 	// recordQueue bounds what waits while the store can't be written. Beyond it
 	// decisions wait, and are not taken if that is too long: nothing goes
@@ -169,7 +171,7 @@ func (r *recorder) run(ctx context.Context) {
 				pause(ctx, recordPause)
 			}
 			if ctx.Err() == nil && !r.write(ctx) {
-				pause(ctx, recordPause)
+				pause(ctx, recordRetry)
 				r.again()
 			}
 		case <-trim.C:

@@ -133,7 +133,7 @@ func newServer(t *testing.T, change ...func(*settings)) *server {
 		f(&set)
 	}
 	s.access = access.New(set.access)
-	t.Cleanup(s.access.Close)
+	t.Cleanup(func() { _ = s.access.Close(context.Background()) })
 	set.api.Access = s.access
 	native := api.New(set.api)
 	handler, err := httpd.New(set.httpd, native.Dialect(), native.DevDialect())
@@ -150,10 +150,9 @@ func newServer(t *testing.T, change ...func(*settings)) *server {
 func newRecordingServer(t *testing.T) *server {
 	t.Helper()
 	s := newServer(t, func(set *settings) { set.access.Record.Audit = access.Strict })
-	ctx, stop := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { s.access.Run(ctx) })
-	t.Cleanup(func() { stop(); running.Wait() })
+	if err := s.access.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 

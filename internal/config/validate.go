@@ -209,7 +209,10 @@ func isOperator(text string) bool {
 func (v *validator) vpaas(c Config) {
 	s, foreign := c.VPaaS, c.ForeignVPaaS()
 	if s.APIAddress != "" {
-		_, message := parseURL(s.APIAddress)
+		u, message := parseURL(s.APIAddress)
+		if message == "" && foreign && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+			message = "must begin with https://, or tokens would travel in the clear; only a VPaaS on this machine may have http://"
+		}
 		v.check("vpaas.apiAddress", message == "", message)
 		foreign = foreign && message == ""
 	}

@@ -35,6 +35,9 @@ func (h *route) identify(r *http.Request) (usher.Identity, error) {
 // often from one address is not listened to for a while.
 func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
 	proof := ProofOf(r)
+	if h.LoopbackOnly && proof.Empty() && fromElsewhere(r) {
+		return usher.Identity{}, errElsewhere
+	}
 	switch h.dialect.Access {
 	case BySession:
 		if proof.Empty() {
@@ -70,6 +73,23 @@ func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
 		h.failed.Allow(address)
 	}
 	return id, err
+}
+
+var errElsewhere = usher.Errorf(usher.Forbidden, "cross_site",
+	"This server is in development mode, and a page from another machine may not make it do anything: send credentials, or serve the page from localhost.")
+
+// fromElsewhere reports whether a browser says that a page of another machine
+// made it send a request that may change something. Where callers need no
+// credentials, such a page would otherwise be as good as the developer.
+func fromElsewhere(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return false
+	}
+	if origin := r.Header.Get("Origin"); origin != "" {
+		return !loopbackOrigin(origin)
+	}
+	return r.Header.Get("Sec-Fetch-Site") == "cross-site"
 }
 
 // limitOpen limits the calls of those whom nobody knows, by address. Over the

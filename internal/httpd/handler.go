@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"usher"
@@ -46,7 +47,7 @@ func New(config Config, dialects ...Dialect) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	s := &server{
-		Config: config, mux: mux,
+		Config: config, mux: mux, dialects: dialects,
 		open: limit.New(config.Limits.Open, config.Now), failed: limit.New(config.Limits.Failed, config.Now),
 		warned: limit.New(limit.Rate{Count: 1, Per: config.Limits.Failed.Per}, config.Now),
 	}
@@ -84,14 +85,25 @@ func register(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 
 type server struct {
 	Config
-	mux *http.ServeMux
+	mux      *http.ServeMux
+	dialects []Dialect
 	// open and failed limit the calls that anyone may make, and those that fail
 	// to say who calls, by address; warned limits the lines about the latter.
 	open, failed, warned *limit.Keyed
 }
 
-// own is the dialect of what no dialect has a route for.
-var own = Dialect{Name: "usher"}
+// owner is the dialect that answers where no route does: the one that the path
+// lies under, or ours.
+func (s *server) owner(path string) Dialect {
+	for _, d := range s.dialects {
+		for _, prefix := range d.Under {
+			if strings.HasPrefix(path, prefix) {
+				return d
+			}
+		}
+	}
+	return Dialect{Name: "usher"}
+}
 
 // ServeHTTP finds the route. What has none is answered here, so that every
 // answer of this server, a 404 too, is one that a program can read.
@@ -148,7 +160,7 @@ func (p *methodProbe) WriteHeader(status int)      { p.status = status }
 
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, err *usher.Error) {
 	refusal := Route{Pattern: "- unrouted", Caller: Anyone, Handle: func(http.ResponseWriter, *http.Request) error { return err }}
-	s.route(own, refusal).ServeHTTP(w, r)
+	s.route(s.owner(r.URL.Path), refusal).ServeHTTP(w, r)
 }
 
 // route is one route with everything around it that all routes share.
@@ -251,6 +263,9 @@ func (h *route) finish(w *recorder, r *http.Request, start time.Time, err error)
 	}
 	if failure != nil {
 		attrs = append(attrs, slog.String("code", failure.Code))
+		if h.LoopbackOnly {
+			level = slog.LevelInfo // whoever develops wants to see what was refused
+		}
 		if failure.Kind == usher.Internal || failure.Kind == usher.Upstream {
 			level = slog.LevelError
 			attrs = append(attrs, slog.Any("error", failure.Err))

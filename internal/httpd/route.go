@@ -65,6 +65,9 @@ type Dialect struct {
 	Header func(http.Header)
 	// Fail answers an error in the dialect's own shape. Nil is [Problem].
 	Fail func(w http.ResponseWriter, r *http.Request, err *usher.Error)
+	// Under are the beginnings of paths on which also what has no route is
+	// answered in the dialect's manner.
+	Under []string
 	// Access is by what the callers of routes for known callers may be known;
 	// empty is [ByIdentity].
 	Access Access

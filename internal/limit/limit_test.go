@@ -52,6 +52,9 @@ func TestPeekTellsWhatAllowWouldAnswer(t *testing.T) {
 			if again, still := l.Peek("a"); again != peeked || still != free {
 				t.Errorf("%s, call %d: looking changed the answer", name, i)
 			}
+			if i < 2 && !free {
+				t.Errorf("%s, call %d: a bucket that was never used is empty", name, i)
+			}
 			wait, ok := l.Allow("a")
 			if ok != free || wait != peeked {
 				t.Errorf("%s, call %d: Peek %v, %v; Allow %v, %v", name, i, peeked, free, wait, ok)

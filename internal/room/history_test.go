@@ -24,7 +24,7 @@ var participantEdges = map[usher.ParticipantStatus][]usher.ParticipantStatus{
 // What may follow a status of a room.
 var roomEdges = map[usher.RoomStatus][]usher.RoomStatus{
 	usher.RoomReady:   {usher.RoomRunning, usher.RoomEnded},
-	usher.RoomRunning: {usher.RoomEnded},
+	usher.RoomRunning: {usher.RoomReady, usher.RoomEnded}, // ready again when the only claim came to nothing
 }
 
 // history is a house with one room, in which anything may happen.

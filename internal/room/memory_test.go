@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"usher"
@@ -13,6 +14,7 @@ import (
 
 // memory is a store of rooms that is fast enough for thousands of histories.
 type memory struct {
+	mu           sync.Mutex
 	rooms        map[usher.RoomKey]usher.Room
 	participants map[usher.ParticipantKey]usher.Participant
 }
@@ -24,6 +26,8 @@ func newMemory() *memory {
 }
 
 func (m *memory) Create(_ context.Context, r usher.Room) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	_, taken := m.rooms[r.Key()]
 	for _, other := range m.rooms {
 		taken = taken || r.Name != "" && other.App == r.App && other.Name == r.Name && other.Status != usher.RoomEnded
@@ -36,6 +40,12 @@ func (m *memory) Create(_ context.Context, r usher.Room) error {
 }
 
 func (m *memory) Get(_ context.Context, key usher.RoomKey) (usher.Room, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.get(key)
+}
+
+func (m *memory) get(key usher.RoomKey) (usher.Room, error) {
 	r, ok := m.rooms[key]
 	if !ok {
 		return r, store.ErrNotFound
@@ -44,6 +54,8 @@ func (m *memory) Get(_ context.Context, key usher.RoomKey) (usher.Room, error) {
 }
 
 func (m *memory) ByName(_ context.Context, app, name string) (usher.Room, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, r := range m.rooms {
 		if r.App == app && r.Name == name && name != "" && r.Status != usher.RoomEnded {
 			return r, nil
@@ -53,6 +65,8 @@ func (m *memory) ByName(_ context.Context, app, name string) (usher.Room, error)
 }
 
 func (m *memory) List(_ context.Context, q store.RoomQuery) ([]usher.Room, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	var rooms []usher.Room
 	for _, r := range m.rooms {
 		if r.App == q.App && (q.Owner == "" || r.Owner == q.Owner) && (q.Status == "" || r.Status == q.Status) && later(r.ID, q.After) {
@@ -64,7 +78,9 @@ func (m *memory) List(_ context.Context, q store.RoomQuery) ([]usher.Room, error
 }
 
 func (m *memory) Update(ctx context.Context, key usher.RoomKey, change func(usher.Room) (usher.Room, error)) (usher.Room, error) {
-	before, err := m.Get(ctx, key)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before, err := m.get(key)
 	if err != nil {
 		return before, err
 	}
@@ -80,7 +96,9 @@ func (m *memory) Update(ctx context.Context, key usher.RoomKey, change func(ushe
 }
 
 func (m *memory) Enter(ctx context.Context, p usher.Participant, change func(usher.Room) (usher.Room, error)) (store.Entry, error) {
-	r, err := m.Get(ctx, p.RoomKey())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, err := m.get(p.RoomKey())
 	if err != nil {
 		return store.Entry{}, err
 	}
@@ -95,6 +113,12 @@ func (m *memory) Enter(ctx context.Context, p usher.Participant, change func(ush
 }
 
 func (m *memory) Participant(_ context.Context, key usher.ParticipantKey) (store.Entry, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.participant(key)
+}
+
+func (m *memory) participant(key usher.ParticipantKey) (store.Entry, error) {
 	p, ok := m.participants[key]
 	if !ok {
 		return store.Entry{}, store.ErrNotFound
@@ -103,7 +127,9 @@ func (m *memory) Participant(_ context.Context, key usher.ParticipantKey) (store
 }
 
 func (m *memory) Participants(ctx context.Context, q store.ParticipantQuery) ([]usher.Participant, error) {
-	if _, err := m.Get(ctx, q.Room); err != nil {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, err := m.get(q.Room); err != nil {
 		return nil, err
 	}
 	var ps []usher.Participant
@@ -117,7 +143,9 @@ func (m *memory) Participants(ctx context.Context, q store.ParticipantQuery) ([]
 }
 
 func (m *memory) Change(ctx context.Context, key usher.ParticipantKey, change func(store.Entry) (store.Entry, error)) (store.Entry, error) {
-	before, err := m.Participant(ctx, key)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before, err := m.participant(key)
 	if err != nil {
 		return before, err
 	}
@@ -133,6 +161,8 @@ func (m *memory) Change(ctx context.Context, key usher.ParticipantKey, change fu
 }
 
 func (m *memory) DueRooms(_ context.Context, now time.Time, limit int) ([]usher.RoomKey, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	var due []usher.RoomKey
 	for key, r := range m.rooms {
 		if !r.Due.IsZero() && !r.Due.After(now) {
@@ -144,6 +174,8 @@ func (m *memory) DueRooms(_ context.Context, now time.Time, limit int) ([]usher.
 }
 
 func (m *memory) DueParticipants(_ context.Context, now time.Time, limit int) ([]usher.ParticipantKey, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	var due []usher.ParticipantKey
 	for key, p := range m.participants {
 		if !p.HeldUntil.IsZero() && !p.HeldUntil.After(now) {
@@ -157,6 +189,8 @@ func (m *memory) DueParticipants(_ context.Context, now time.Time, limit int) ([
 }
 
 func (m *memory) Stranded(_ context.Context, alive []usher.ID, limit int) ([]usher.ParticipantKey, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	var stranded []usher.ParticipantKey
 	for key, p := range m.participants {
 		if p.Hold == usher.SocketHold && !slices.Contains(alive, p.Node) {

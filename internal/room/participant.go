@@ -64,6 +64,9 @@ func (s *Service) Add(ctx context.Context, key usher.RoomKey, place Place) (Invi
 	if err != nil {
 		return Invited{}, s.roomError("add participant", err)
 	}
+	if !e.Participant.Secret.Matches(secret) {
+		return Invited{}, errRenewed
+	}
 	return Invited{Entry: m.settle(e), Secret: secret}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ type house struct {
 	db    *memory
 	ids   *usher.IDSource
 	now   time.Time
+	mu    sync.Mutex
 	ended []usher.ID // what the sweeper told of
 	left  []usher.ID
 }
@@ -56,8 +58,16 @@ func (h *house) start() {
 	h.Service = room.New(room.Config{Grace: grace, Lease: lease, Unjoined: unjoined}, room.Deps{
 		Store: h.db, IDs: h.ids, Random: rand.Reader, Now: func() time.Time { return h.now },
 		Logger: slog.New(slog.DiscardHandler), Node: h.ids.New(),
-		Changed: func(e store.Entry) { h.left = append(h.left, e.Participant.ID) },
-		Ended:   func(r usher.Room) { h.ended = append(h.ended, r.ID) },
+		Changed: func(e store.Entry) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.left = append(h.left, e.Participant.ID)
+		},
+		Ended: func(r usher.Room) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.ended = append(h.ended, r.ID)
+		},
 	})
 }
 
@@ -173,8 +183,8 @@ func TestLife(t *testing.T) {
 			{"claim", claim, "", "joined", "running", 1},
 			{"claim again", claim, "participant_not_found", "joined", "running", 1},
 			{"almost the lease", wait(lease - moment), "", "joined", "running", 1},
-			{"the lease", wait(moment), "", "ready", "running", 0},
-			{"attach", attach, "token_invalid", "ready", "running", 0},
+			{"the lease", wait(moment), "", "ready", "ready", 0},
+			{"attach", attach, "token_invalid", "ready", "ready", 0},
 			{"claim", claim, "", "joined", "running", 1},
 		}},
 		{"a connection that breaks and comes back by its token", []step{
@@ -192,7 +202,8 @@ func TestLife(t *testing.T) {
 			{"lose", lose, "", "joined", "running", 1},
 			{"claim", claim, "", "joined", "running", 1},
 			{"claim again", claim, "participant_not_found", "joined", "running", 1},
-			{"the lease", wait(lease), "", "left", "running", 0},
+			{"the lease", wait(lease), "", "joined", "running", 1}, // the grace was longer
+			{"the grace", wait(grace - lease), "", "left", "running", 0},
 			{"claim", claim, "participant_not_found", "left", "running", 0},
 		}},
 		{"a connection that breaks for good", []step{

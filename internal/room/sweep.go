@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"usher"
@@ -27,15 +28,16 @@ func (s *Service) Recover(ctx context.Context, alive ...usher.ID) (int, error) {
 		if err != nil || len(keys) == 0 {
 			return total, wrap("recover", err)
 		}
-		for _, key := range keys {
+		err = together(keys, func(key usher.ParticipantKey) error {
 			_, err := s.change(ctx, key, func(m moment, e store.Entry) (store.Entry, error) {
 				return m.lose(e, e.Participant.Attachment)
 			})
-			if err != nil {
-				return total, wrap("recover", err)
-			}
-			total++
+			return err
+		})
+		if err != nil {
+			return total, wrap("recover", err)
 		}
+		total += len(keys)
 	}
 }
 
@@ -81,18 +83,16 @@ func (s *Service) sweepParticipants(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, wrap("sweep participants", err)
 	}
-	for _, key := range keys {
+	err = together(keys, func(key usher.ParticipantKey) error {
 		e, err := s.change(ctx, key, func(m moment, e store.Entry) (store.Entry, error) {
 			return m.settle(e), nil
 		})
-		if err != nil {
-			return 0, wrap("sweep participants", err)
-		}
-		if !e.Participant.Seated() {
+		if err == nil && !e.Participant.Seated() {
 			s.Changed(e)
 		}
-	}
-	return len(keys), nil
+		return err
+	})
+	return len(keys), wrap("sweep participants", err)
 }
 
 func (s *Service) sweepRooms(ctx context.Context) (int, error) {
@@ -101,7 +101,7 @@ func (s *Service) sweepRooms(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, wrap("sweep rooms", err)
 	}
-	for _, key := range keys {
+	err = together(keys, func(key usher.RoomKey) error {
 		r, err := s.Store.Update(ctx, key, func(before usher.Room) (usher.Room, error) {
 			after := m.settleRoom(before)
 			if after == before {
@@ -109,14 +109,23 @@ func (s *Service) sweepRooms(ctx context.Context) (int, error) {
 			}
 			return m.touchRoom(before, after), nil
 		})
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return 0, wrap("sweep rooms", err)
-		}
-		if r.Status == usher.RoomEnded {
+		if err == nil && r.Status == usher.RoomEnded {
 			s.Ended(r)
 		}
+		return err
+	})
+	return len(keys), wrap("sweep rooms", err)
+}
+
+// together calls f for all keys at once, so that their writes share commits.
+func together[K any](keys []K, f func(K) error) error {
+	errs := make([]error, len(keys))
+	var wg sync.WaitGroup
+	for i, key := range keys {
+		wg.Go(func() { errs[i] = f(key) })
 	}
-	return len(keys), nil
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 func wrap(what string, err error) error {

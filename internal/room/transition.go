@@ -22,6 +22,7 @@ var (
 	errToken    = usher.Errorf(usher.Unauthenticated, "token_invalid", "The token does not open a connection for this participant, or no longer does.")
 	errRemoved  = usher.Errorf(usher.Conflict, "participant_removed", "The participant has already been removed.")
 	errGone     = usher.Errorf(usher.Conflict, "participant_left", "The participant has left, and its secret is used up.")
+	errRenewed  = usher.Errorf(usher.Conflict, "secret_renewed", "The participant was made before, and its secret has been made anew since.")
 	errNotReady = usher.Errorf(usher.Conflict, "participant_joined", "The participant is in the room; its secret can be made anew when it is not.")
 )
 
@@ -117,10 +118,24 @@ func (m moment) settle(e store.Entry) store.Entry {
 	case !p.LostAt.IsZero():
 		return m.unseat(e, usher.ParticipantLeft, p.HeldUntil)
 	default:
-		// The claim was answered but its connection never came: it is undone,
-		// and the secret can be used again.
-		return m.unseat(e, usher.ParticipantReady, p.HeldUntil)
+		return m.undo(e)
 	}
+}
+
+// undo takes back a claim that was answered but whose connection never came:
+// the secret can be used again, and if nobody else has ever been in the room, it
+// is as if nobody had joined.
+func (m moment) undo(e store.Entry) store.Entry {
+	fresh := e.Room.EmptyAt.IsZero()
+	e = m.unseat(e, usher.ParticipantReady, e.Participant.HeldUntil)
+	if fresh && e.Room.Status == usher.RoomRunning {
+		e.Room.EmptyAt = time.Time{}
+		if e.Room.Taken == 0 {
+			e.Room.Status = usher.RoomReady
+		}
+		e.Room = m.settleRoom(e.Room)
+	}
+	return e
 }
 
 // unseat ends a participant's stay, which lasted until at, and gives its seat back.
@@ -169,7 +184,7 @@ func (m moment) claim(e store.Entry, secret usher.Secret, token usher.Digest) (s
 		return e, ErrNoClaim
 	}
 	p.Status, p.Token = usher.ParticipantJoined, token
-	p.Hold, p.HeldUntil = usher.LeaseHold, m.now.Add(m.rules.Lease)
+	p.Hold, p.HeldUntil = usher.LeaseHold, later(p.HeldUntil, m.now.Add(m.rules.Lease))
 	return e, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ import (
 	"usher/internal/identity"
 	"usher/internal/platform"
 	"usher/internal/policy"
-	"usher/internal/store"
+	"usher/internal/store/sqlstore"
 )
 
 const (
@@ -51,11 +52,6 @@ func (p *fakePlatform) Issue(_ context.Context, req platform.Request) (usher.Cre
 	return usher.Credential{Platform: "vpaas", Token: "MMh8", Body: json.RawMessage(participantBody)}, p.err
 }
 
-// noStore is for an Access that makes nothing of its own.
-type noStore struct{ store.DB }
-
-func (noStore) Rooms() store.Rooms { return nil }
-
 // server is the tutorial's back end, and what it writes to its log.
 type server struct {
 	platform *fakePlatform
@@ -67,8 +63,13 @@ func newServer(t *testing.T, who identity.Chain) *server {
 	t.Helper()
 	s := &server{platform: &fakePlatform{}}
 	ids := usher.SystemIDs()
+	db, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: filepath.Join(t.TempDir(), "usher.db"), Synchronous: sqlstore.Off})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
 	a := access.New(access.Config{
-		Store: noStore{}, Bus: &bus.Local{}, Policy: policy.DefaultConfig(), Record: access.DefaultRecordConfig(), Logger: slog.New(slog.DiscardHandler), IDs: ids, Now: time.Now,
+		Store: db, Bus: &bus.Local{}, Policy: policy.DefaultConfig(), Record: access.DefaultRecordConfig(), Logger: slog.New(slog.DiscardHandler), IDs: ids, Now: time.Now,
 		Platforms: map[string]platform.Platform{"vpaas": s.platform}, Metrics: prometheus.NewRegistry(),
 	})
 	h, err := httpd.New(httpd.Config{

@@ -99,7 +99,8 @@ var (
 )
 
 // clientError puts a failure of a back end's call into VPaaS's words, and into
-// the statuses that its client understands: 400, 401, 403, 404 and 500.
+// the statuses that its client understands: 400, 401, 403, 404 and 500. Only
+// what no such client does is answered with others: 413, 415 and 429.
 func clientError(err error) error {
 	e, ok := errors.AsType[*usher.Error](err)
 	if !ok {
@@ -115,12 +116,14 @@ func clientError(err error) error {
 	case errRemoved.Code:
 		return errRemoved
 	}
-	if e.Kind == usher.Conflict || e.Kind == usher.Gone {
-		understood := *e
+	understood := *e
+	switch e.Kind {
+	case usher.Conflict, usher.Gone:
 		understood.Kind = usher.Invalid
-		return &understood
+	case usher.Unavailable:
+		understood.Kind = usher.Internal
 	}
-	return err
+	return &understood
 }
 
 // joinError does the same for a join, whose client understands 400, 404, 410,

@@ -88,9 +88,10 @@ func (s *Service) Dialect() httpd.Dialect {
 		}}
 	}
 	return httpd.Dialect{
-		Name: "vpaas",
-		CORS: httpd.CORS{Any: true, Expose: []string{"X-Request-ID"}},
-		Fail: fail,
+		Name:  "vpaas",
+		Under: []string{"/v1/", "/oauth/"},
+		CORS:  httpd.CORS{Any: true, Expose: []string{"X-Request-ID"}},
+		Fail:  fail,
 		Routes: []httpd.Route{
 			{Pattern: "POST /oauth/token", Caller: httpd.Anyone, Handle: s.token},
 

@@ -148,7 +148,7 @@ func (w *world) serve(door *access.Access) {
 		if err := w.service.Shutdown(ctx); err != nil {
 			w.t.Error(err)
 		}
-		door.Close()
+		_ = door.Close(context.Background())
 		stop()
 		transport.CloseIdleConnections()
 		if err := server.Close(); err != nil {

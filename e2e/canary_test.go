@@ -1,0 +1,438 @@
+package e2e_test
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"usher"
+	"usher/client"
+)
+
+// canaries makes secrets that nobody would mistake for anything else, has every
+// output of the server searched for them, and counts them.
+type canaries struct {
+	s *Server
+	n atomic.Int64
+	// spelled are all of them, in each spelling.
+	spelled *secrets
+}
+
+// sing returns a secret of the form of ours. Its beginning is random, since it
+// is by the beginning that secrets are found.
+func (c *canaries) sing() string {
+	secret := fmt.Sprintf("%012x-canary-%06d-", rand.Uint64()>>16, c.n.Add(1))
+	secret += strings.Repeat("A", 43-len(secret))
+	for _, spelling := range spellings(secret) {
+		c.s.Secret(spelling)
+		c.spelled.add(spelling)
+	}
+	return secret
+}
+
+// spellings are the ways in which a secret can be written and still be read.
+func spellings(secret string) []string {
+	return []string{
+		secret, base64.StdEncoding.EncodeToString([]byte(secret)),
+		hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))),
+	}
+}
+
+// carrier puts a secret somewhere into a request.
+type carrier struct {
+	name string
+	put  func(r *http.Request, secret string)
+}
+
+// body is a carrier of a body of that type, in which %s is the secret.
+func body(name, media, format string) carrier {
+	return carrier{name, func(r *http.Request, secret string) {
+		text := strings.ReplaceAll(format, "%s", secret)
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
+		r.Header.Set("Content-Type", media)
+	}}
+}
+
+func header(name, format string) carrier {
+	return carrier{name + ": " + format, func(r *http.Request, secret string) {
+		r.Header.Set(name, strings.ReplaceAll(format, "%s", secret))
+	}}
+}
+
+func query(name string) carrier {
+	return carrier{"?" + name, func(r *http.Request, secret string) { r.URL.RawQuery = url.Values{name: {secret}}.Encode() }}
+}
+
+// carriers are the places where a secret is sent, rightly or by mistake.
+func carriers() []carrier {
+	const asJSON, asForm = "application/json", "application/x-www-form-urlencoded"
+	list := []carrier{
+		header("Authorization", "Bearer %s"), header("Authorization", "Bearer usher_aaaaaaaaaaaaaaaaaaaaaaaaaa_%s"), header("Authorization", "Bearer e30.%s.x"),
+		header("Authorization", "bearer  %s"), header("Authorization", "Basic %s"), header("Authorization", "%s"), header("Authorization", "Bearer %s %s"),
+		header("Cookie", "session=%s"), header("X-Api-Key", "%s"), header("Proxy-Authorization", "Basic %s"), header("Idempotency-Key", "%s"),
+		header("If-Match", `"%s"`), header("Referer", "https://rooms.example/#%s"), header("User-Agent", "app/%s"), header("X-Forwarded-For", "%s"),
+		header("X-Request-Id", "%s"), header("Origin", "https://%s.example"), header("Usher-Act-As", "%s"), header("Content-Type", "%s"),
+		query("token"), query("access_token"), query("code"), query("secret"), query("cursor"), query("limit"), query("status"),
+		body("JSON that is cut", asJSON, `{"secret":"%s","code":"%s`),
+		body("JSON of another type", asJSON, `{"secret":{"%s":1},"code":["%s"],"name":{"x":"%s"},"role":["%s"]}`),
+		body("text", "text/plain", "%s"),
+		body("a number", asJSON, `"%s"`),
+		body("a form", asForm, "grant_type=client_credentials&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=%s&client_secret=%s"),
+		body("a form with three parts", asForm, "grant_type=client_credentials&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=%s.%s.%s"),
+		body("a password", asForm, "grant_type=password&username=x&password=%s&refresh_token=%s"),
+		body("a private key", asJSON, `{"name":"k","public_key":"-----BEGIN PRIVATE KEY-----\n%s\n-----END PRIVATE KEY-----\n"}`),
+		body("a join", asJSON, `{"participant_id":"aaaaaaaaaaaaaaaaaaaaaaaaaa","participant_secret":"%s"}`),
+		body("a redemption", asJSON, `{"code":"%s","name":"Guest"}`),
+	}
+	for _, field := range []string{"secret", "code", "token", "participant_secret", "api_key", "password", "identity", "cursor", "client"} {
+		list = append(list, body("the field "+field, asJSON, `{"`+field+`":"%s"}`))
+	}
+	return list
+}
+
+// sweep sends a new secret in every carrier to every route and method, from each
+// caller, and has every answer searched.
+func (c *canaries) sweep(t *testing.T, routes [][2]string, fill *strings.Replacer, callers map[string]usher.Secret) {
+	t.Helper()
+	type job struct {
+		method, path string
+		carrier      carrier
+		token        usher.Secret
+	}
+	var jobs []job
+	for _, r := range routes {
+		inPath := carrier{name: "the path"}
+		for name, token := range callers {
+			if r[1] == "/api/v1/keys/rotate" && name == "an operator" {
+				continue // it takes a second each time, so that others learn of the key
+			}
+			for _, where := range append(carriers(), inPath) {
+				jobs = append(jobs, job{r[0], r[1], where, token})
+			}
+		}
+		for _, method := range []string{http.MethodPost, http.MethodPatch, http.MethodOptions, "BREW"} {
+			jobs = append(jobs, job{method, r[1], carriers()[0], ""}, job{method, r[1], inPath, ""})
+		}
+	}
+	var wg sync.WaitGroup
+	next := make(chan job)
+	for range 8 {
+		wg.Go(func() {
+			for j := range next {
+				if err := c.send(j.method, j.path, fill, j.carrier, j.token); err != nil {
+					t.Errorf("%s %s with %s: %v", j.method, j.path, j.carrier.name, err)
+				}
+			}
+		})
+	}
+	for _, j := range jobs {
+		next <- j
+	}
+	close(next)
+	wg.Wait()
+	t.Logf("%d requests", len(jobs))
+}
+
+func (c *canaries) send(method, path string, fill *strings.Replacer, where carrier, token usher.Secret) error {
+	secret := c.sing()
+	target := fill.Replace(path)
+	if where.put == nil {
+		target = wildcards.ReplaceAllString(path, secret)
+		if target == path {
+			target += "/" + secret
+		}
+	}
+	req, err := http.NewRequest(method, c.s.HTTP+target, nil)
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	}
+	if where.put != nil {
+		where.put(req, secret)
+	}
+	resp, err := c.s.Client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var answer bytes.Buffer
+	if err := resp.Header.Write(&answer); err != nil {
+		return err
+	}
+	if _, err := answer.ReadFrom(resp.Body); err != nil {
+		return err
+	}
+	if len(c.spelled.find(answer.Bytes())) > 0 {
+		return fmt.Errorf("the answer with status %d repeats the secret: %s", resp.StatusCode, answer.Bytes())
+	}
+	return nil
+}
+
+var wildcards = regexp.MustCompile(`\{[^}]+\}`)
+
+// foreignRoutes are those of the dialects and of operations.
+func foreignRoutes() [][2]string {
+	return [][2]string{
+		{"POST", "/oauth/token"}, {"POST", "/v1/meetings"}, {"DELETE", "/v1/meetings/{room}"},
+		{"POST", "/v1/meetings/{room}/participants"}, {"POST", "/v1/meetings/{room}/join"}, {"GET", "/v1/meetings/{room}/socket"},
+		{"GET", "/api-address"}, {"POST", "/meetings"}, {"POST", "/meetings/{room}/participants"},
+		{"GET", "/healthz"}, {"GET", "/readyz"}, {"GET", "/metrics"}, {"GET", "/.well-known/jwks.json"}, {"POST", "/dev/login"}, {"GET", "/nothing"},
+	}
+}
+
+// What is secret appears in no log, metric, answer, file or column, wherever it
+// was sent and whatever went wrong. The log is that of the level debug, and is
+// searched, as are metrics and files, when the server ends.
+func TestSecretsAppearNowhere(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A badly made app: its errors repeat what it was sent.
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = fmt.Fprintln(w, "cannot read", r.Header.Get("Cookie"))
+	}))
+	t.Cleanup(app.Close)
+	s := start(t, options{Config: trusting(i.entry()) + unlimited + fmt.Sprintf(
+		"session: {url: %s}\nserver: {origins: [%s]}\ncompat: {meetings: {enabled: true, access: session}}\noperators: ['%s']\n",
+		app.URL, ownPage, i.user("boss"))})
+	c := &canaries{s: s, spelled: &secrets{}}
+	boss, ann := i.token("boss"), i.token("ann")
+	s.Secret(boss.Reveal())
+
+	// What is genuine: everything that the server gives away or is given.
+	_, hostKey := s.apiKey(nil)
+	host := s.as(hostKey)
+	const roomName = "a-name-that-is-no-secret"
+	room := s.must(http.StatusCreated, http.MethodPost, "/api/v1/rooms", `{"name":"`+roomName+`","admission":"open"}`,
+		append(bearer(hostKey.Reveal()), asJSON...)...).text(t, "id")
+	h := s.hold("ann", ann, room, host)
+	invite, err := host.CreateInvite(within(t, time.Minute), room, client.CreateInviteRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Secret(invite.Code.Reveal())
+	redeemed, err := s.as("").Redeem(within(t, time.Minute), client.RedeemRequest{Code: invite.Code, Name: "Guest"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Secret(redeemed.Token.Reveal())
+	if _, err := s.newBackEnd().token(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{h.key, i.user("bob")} {
+		if _, err := host.Ban(within(t, time.Minute), room, client.BanRequest{Identity: name, Reason: "enough"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	// What is not: in every place of every request.
+	fill := strings.NewReplacer("{room}", room, "{participant}", h.unclaimed.Participant, "{member}", url.PathEscape(h.key),
+		"{invite}", string(invite.ID), "{ban}", room, "{client}", room, "{decision}", room, "{kid}", room)
+	var routes [][2]string
+	for _, r := range append(s.routes(), foreignRoutes()...) {
+		if r != [2]string{"DELETE", "/api/v1/rooms/{room}"} { // which would end the rest
+			routes = append(routes, r)
+		}
+	}
+	c.sweep(t, routes, fill, map[string]usher.Secret{"nobody": "", "a user": i.token("carl"), "a guest": redeemed.Token, "an operator": boss})
+	c.sockets(t, room, h)
+
+	t.Run("what is told of it afterwards", func(t *testing.T) {
+		for _, path := range []string{
+			"/api/v1/rooms", "/api/v1/rooms/" + room, "/api/v1/rooms/" + room + "/participants", "/api/v1/rooms/" + room + "/members",
+			"/api/v1/rooms/" + room + "/invites", "/api/v1/rooms/" + room + "/bans", "/api/v1/clients", "/api/v1/keys", "/api/v1/revocations", "/metrics",
+		} {
+			a := s.must(http.StatusOK, http.MethodGet, path, "", bearer(boss.Reveal())...)
+			s.secrets.search(t, path, []byte(a.Body))
+		}
+		events, cursor := 0, ""
+		for more := true; more; {
+			page, err := s.as(boss).EventPage(within(t, time.Minute), client.EventQuery{PageQuery: client.PageQuery{Cursor: cursor, Limit: 200}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := json.Marshal(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.secrets.search(t, "the record", text)
+			events, cursor, more = events+len(page.Events), page.NextCursor, page.More || len(page.Events) == 200
+		}
+		if events < 10 {
+			t.Errorf("the record has only %d events", events)
+		}
+	})
+
+	s.Stop()
+	if logged := bytes.Count(s.output.Bytes(), []byte("msg=request")); logged < int(c.n.Load())/2 {
+		t.Errorf("the log tells of %d requests of more than %d: it is not the one to search", logged, c.n.Load())
+	}
+	text := dump(t, s)
+	if !bytes.Contains(text, []byte(roomName)) || !bytes.Contains(text, []byte("room.enter")) {
+		t.Error("the columns lack what must be there: they are not the ones to search")
+	}
+	s.secrets.search(t, "a column", text)
+}
+
+// sockets presents secrets on sockets, in messages that are wrong in every way.
+func (c *canaries) sockets(t *testing.T, room string, h *held) {
+	t.Helper()
+	participant := h.unclaimed.Participant
+	var wg sync.WaitGroup // at once, since the server gives each some time to go by itself
+	for _, message := range []string{
+		`{"type":"authenticate","id":"1","token":"%s","participant_id":"` + participant + `"}`,
+		`{"type":"authenticate","id":"1","token":{"%s":1},"participant_id":"` + participant + `"}`,
+		`{"type":"authenticate","id":"%s","token":"%s","participant_id":"%s"}`,
+		`{"type":"%s","token":"%s"}`, `{"type":"authenticate","token":"%s`, `%s`,
+	} {
+		wg.Go(func() {
+			secret := c.sing()
+			conn, _, err := websocket.Dial(within(t, time.Minute), c.s.HTTP+"/v1/meetings/"+room+"/socket?token="+secret,
+				&websocket.DialOptions{HTTPClient: c.s.socketClient(), Subprotocols: []string{secret}})
+			if err != nil {
+				return // refused for what is wrong with it
+			}
+			defer func() { _ = conn.CloseNow() }()
+			_ = conn.Write(within(t, time.Minute), websocket.MessageText, []byte(strings.ReplaceAll(message, "%s", secret))) // what comes back counts
+			for {
+				_, data, err := conn.Read(within(t, time.Minute))
+				if err != nil {
+					if len(c.spelled.find([]byte(err.Error()))) > 0 {
+						t.Errorf("the close frame repeats the secret: %v", err)
+					}
+					return
+				}
+				if !strings.Contains(message, `"id":"%s"`) && len(c.spelled.find(data)) > 0 { // an id is echoed
+					t.Errorf("a message repeats the secret: %s", data)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// dump returns every value of every column of the server's database, which a
+// search of its pages would miss where one goes over several.
+func dump(t *testing.T, s *Server) []byte {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.Data, "usher.db")+"?mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	var tables []string
+	rows, err := db.QueryContext(t.Context(), "SELECT name FROM sqlite_schema WHERE type = 'table'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		tables = append(tables, name)
+	}
+	if err := rows.Err(); err != nil || len(tables) < 8 {
+		t.Fatalf("the database has the tables %q, error %v", tables, err)
+	}
+	var text bytes.Buffer
+	for _, table := range tables {
+		dumpTable(t, db, table, &text)
+	}
+	return text.Bytes()
+}
+
+func dumpTable(t *testing.T, db *sql.DB, table string, text *bytes.Buffer) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), `SELECT * FROM "`+table+`"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, into := make([]sql.RawBytes, len(columns)), make([]any, len(columns))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range values {
+			text.Write(v)
+			text.WriteByte('\n')
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a platform behind the server answers when it fails stays there.
+func TestSecretsOfAPlatformThatFailsAppearNowhere(t *testing.T) {
+	t.Parallel()
+	var c canaries
+	var answers atomic.Int64
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		secret := c.sing()
+		if r.URL.Path == "/oauth/token" {
+			_, _ = fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":3600,"scope":%q}`, secret, allScopes)
+			return
+		}
+		switch answers.Add(1) % 5 {
+		case 0:
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = fmt.Fprintf(w, `{"status":500,"reason":"%s"}`, secret)
+		case 1:
+			_, _ = fmt.Fprintf(w, `{"id":"x","participant_secret":"%s`, secret)
+		case 2:
+			_, _ = fmt.Fprintf(w, "<html>%s", secret)
+		case 3:
+			w.Header().Set("Location", "https://elsewhere.example/"+secret)
+			w.WriteHeader(http.StatusFound)
+		case 4:
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = fmt.Fprintf(w, `{"status":403,"reason":"%s"}`, r.Header.Get("Authorization")+secret)
+		}
+	}))
+	t.Cleanup(service.Close)
+	s := start(t, options{Config: unlimited + fmt.Sprintf(
+		"vpaas: {apiAddress: %s, credentials: {clientId: euopeke6qei65m5prjcvnqv2lq, privateKeyPath: %s}}\ncompat: {meetings: {enabled: true, access: public, role: speaker}}\n",
+		service.URL, clientKey(t).Private)})
+	c.s, c.spelled = s, &secrets{}
+	for range 10 {
+		for _, path := range []string{"/meetings", "/meetings/aaaaaaaaaaaaaaaaaaaaaaaaaa/participants"} {
+			a := s.do(http.MethodPost, path, "")
+			if a.Status < 400 {
+				t.Errorf("POST %s: got status %d: %s", path, a.Status, a.Body)
+			}
+			c.spelled.search(t, path, []byte(a.Body))
+		}
+	}
+	if c.n.Load() < 20 {
+		t.Errorf("the service was asked only %d times", c.n.Load())
+	}
+}
