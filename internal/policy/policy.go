@@ -31,6 +31,7 @@ const (
 	Authenticate      Action = "authenticate" // only ever refused, for what was revoked
 	ReadRecord        Action = "record.read"  // events and decisions
 	Inspect           Action = "token.inspect"
+	UseRelay          Action = "relay.use" // of TURN
 )
 
 // Request is a question to the policy.
@@ -97,9 +98,9 @@ func (p *Policy) Decide(req Request, now time.Time) Verdict {
 	return v
 }
 
-// grants reports whether the action makes a place in a room.
+// grants reports whether the action makes a place in a room, or its equal.
 func grants(action Action) bool {
-	return action == EnterRoom || action == AddParticipant || action == EnterMeeting
+	return action == EnterRoom || action == AddParticipant || action == EnterMeeting || action == UseRelay
 }
 
 // standing is what a caller is to a room, by the first rule that knows it, and
@@ -150,6 +151,10 @@ func (p *Policy) withoutRoom(req Request) (standing, *usher.Error) {
 	switch req.Identity.Kind {
 	case usher.UserIdentity, usher.ClientIdentity:
 		return standing{"known caller", usher.Speaker, usher.Speaker}, nil
+	case usher.GuestIdentity:
+		if req.Action == UseRelay {
+			return standing{"invite", req.Identity.Role, req.Identity.Role}, nil
+		}
 	case usher.PublicIdentity:
 		if req.Action == OpenMeeting || req.Action == EnterMeeting {
 			return standing{"public dialect", req.Identity.Role, req.Identity.Role}, nil
@@ -162,6 +167,9 @@ func (p *Policy) withoutRoom(req Request) (standing, *usher.Error) {
 // admission.
 func (p *Policy) inRoom(req Request) (standing, *usher.Error) {
 	id, room := req.Identity, req.Room
+	if room.Owner == id.Key() && req.Action == EnterRoom {
+		return standing{"owner", usher.Host, usher.Host}, nil
+	}
 	if room.Owner == id.Key() || id.Actor != "" && room.Owner == id.Actor {
 		return standing{"owner", usher.Host, usher.Speaker}, nil
 	}

@@ -56,6 +56,7 @@ func TestDecide(t *testing.T) {
 		"the owner adds participants as host":       {policy.Request{Identity: aClient, Action: policy.AddParticipant, Room: &room, Role: usher.Host}, "", usher.Host},
 		"the owner adds speakers unless told":       {policy.Request{Identity: aClient, Action: policy.AddParticipant, Room: &room}, "", usher.Speaker},
 		"the owner's back end acts for a subject":   {policy.Request{Identity: actor(ann, aClient), Action: policy.EnterRoom, Room: &room}, "", usher.Speaker},
+		"an owner enters its own room as host":        {policy.Request{Identity: aClient, Action: policy.EnterRoom, Room: &room}, "", usher.Host},
 		"a stranger reads nothing":                  {policy.Request{Identity: ann, Action: policy.ReadRoom, Room: &room}, "room_not_found", ""},
 		"a stranger enters no room of members":      {policy.Request{Identity: ann, Action: policy.EnterRoom, Room: &room}, "not_member", ""},
 		"nor one by invite":                         {policy.Request{Identity: ann, Action: policy.EnterRoom, Room: &invited}, "invite_required", ""},
