@@ -14,4 +14,6 @@ var anyone = []string{
 	"POST /dev/login",                                            // development mode only, where anybody may be anyone
 	"GET /api-address",                                           // the address of the VPaaS, which every browser needs
 	"GET /api-address/{$}",                                       // the same
+	"GET /ping",                                                  // whether the process serves, as the Agora token servers say it
+	"GET /ping/{$}",                                              // the same
 }
