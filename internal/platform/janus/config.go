@@ -17,7 +17,7 @@ import (
 // for what it says: a key for janus-plugin-sfu, tokenAuthSecret for Janus's own
 // tokens, adminURL and adminSecret for VideoRoom's rooms.
 type Config struct {
-	KeyFile       string `yaml:"keyFile" doc:"The private key that permission tokens for janus-plugin-sfu are signed with: RSA of at least 2048 bits, in PEM or DER. AUTH_KEY_PRIVATE names it too."`
+	KeyFile       string `yaml:"keyFile" env:"AUTH_KEY_PRIVATE" doc:"The private key that permission tokens for janus-plugin-sfu are signed with: RSA of at least 2048 bits, in PEM or DER."`
 	PublicKeyFile string `yaml:"publicKeyFile" doc:"The file that auth_key in janus.plugin.sfu.cfg names, where this machine can read it: usher doctor janus looks into it."`
 	PluginURL     string `yaml:"pluginURL" doc:"The WebSocket address of the Janus with janus-plugin-sfu, as browsers reach it, such as wss://janus.example.com/janus. Participants are put out there."`
 	Audience      string `yaml:"audience" doc:"The audience (aud) of permission tokens, which today's plugin ignores; nothing leaves it out."`

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/coder/websocket"
-	"github.com/coder/websocket/wsjson"
 
 	"usher"
 )
@@ -94,7 +93,13 @@ func (c *conn) ask(ctx context.Context, r request) (reply, error) {
 		return reply{}, err
 	}
 	r.Secret, r.Token = c.proof.secret.Reveal(), c.proof.token.Reveal()
-	if err := wsjson.Write(ctx, c.ws, r); err != nil {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return reply{}, fmt.Errorf("write a request: %w", err)
+	}
+	// In one frame: Janus waits for ever for the end of a message whose last
+	// frame is empty.
+	if err := c.ws.Write(ctx, websocket.MessageText, text); err != nil {
 		return reply{}, unreachable(err)
 	}
 	for {

@@ -97,6 +97,12 @@ func New(config Config) (*Platform, error) {
 	return p, nil
 }
 
+// Reader returns what recognises tokens without holding any key.
+func Reader() *Platform {
+	config := DefaultConfig()
+	return &Platform{config: config, now: time.Now, random: rand.Reader, http: &http.Client{}}
+}
+
 // Issue makes a token. A permission token is made out to the request's subject,
 // or to anybody if it has none; the other formats name nobody.
 func (p *Platform) Issue(ctx context.Context, req platform.Request) (usher.Credential, error) {

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"os"
 )
 
 // What the plugin's library verifies with; it refuses every token by a key of
@@ -33,6 +34,15 @@ func ParsePrivateKey(file []byte) (crypto.Signer, error) {
 		return nil, fmt.Errorf("janus: private key: %w", err)
 	}
 	return content.private, nil
+}
+
+// LoadPrivateKey reads the private key that a file has.
+func LoadPrivateKey(path string) (crypto.Signer, error) {
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("janus: private key: %w", err)
+	}
+	return ParsePrivateKey(file)
 }
 
 // ExportDER returns a key, or the public half of a [crypto.Signer], as the file
