@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os"
 )
 
 // What the plugin's library verifies with; it refuses every token by a key of
@@ -41,6 +42,15 @@ func LoadPrivateKey(path string) (crypto.Signer, error) {
 	file, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("janus: private key: %w", err)
+	}
+	return ParsePrivateKey(file)
+}
+
+// LoadPrivateKey reads a file with [ParsePrivateKey].
+func LoadPrivateKey(path string) (crypto.Signer, error) {
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("janus: private key: %w; %s", err, makeKey)
 	}
 	return ParsePrivateKey(file)
 }

@@ -8,7 +8,9 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,6 +108,13 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 	}
 }
 
+func TestLoadPrivateKeySaysThatThereIsNoFile(t *testing.T) {
+	_, err := janus.LoadPrivateKey(filepath.Join(t.TempDir(), "key.pem"))
+	if !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "janus: private key: ") {
+		t.Errorf("got %v, want that the file does not exist", err)
+	}
+}
+
 func TestExportRefuses(t *testing.T) {
 	curve, err := ecdsa.GenerateKey(elliptic.P256(), random)
 	if err != nil {
@@ -150,7 +159,7 @@ func TestTheSeedsCommands(t *testing.T) {
 	}
 	want := read("public.der")
 	for _, name := range []string{"key.pem", "key.der"} {
-		key, err := janus.ParsePrivateKey(read(name))
+		key, err := janus.LoadPrivateKey(filepath.Join(dir, name))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
