@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os"
 )
 
 // What the plugin's library verifies with; it refuses every token by a key of
@@ -38,15 +37,6 @@ func ParsePrivateKey(file []byte) (crypto.Signer, error) {
 }
 
 // LoadPrivateKey reads the private key that a file has.
-func LoadPrivateKey(path string) (crypto.Signer, error) {
-	file, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("janus: private key: %w", err)
-	}
-	return ParsePrivateKey(file)
-}
-
-// LoadPrivateKey reads a file with [ParsePrivateKey].
 func LoadPrivateKey(path string) (crypto.Signer, error) {
 	file, err := os.ReadFile(path)
 	if err != nil {
