@@ -275,9 +275,14 @@ func TestInspectWithoutKeys(t *testing.T) {
 	c = config()
 	c.TokenAuthSecret = ""
 	noSecret := newPlatform(t, c)
-	for format, p := range map[string]*janus.Platform{"sfu": noKey, "core": noSecret, "videoroom": noSecret} {
-		if in, ok := p.Inspect(issue(t, full, request(format)).Token, now); !ok || in.Verified != platform.Unknown {
-			t.Errorf("%s: got %+v, %v, want it of unknown origin", format, in, ok)
+	for format, without := range map[string]*janus.Platform{"sfu": noKey, "core": noSecret, "videoroom": noSecret} {
+		for _, p := range []*janus.Platform{without, janus.Reader()} {
+			if in, ok := p.Inspect(issue(t, full, request(format)).Token, now); !ok || in.Verified != platform.Unknown {
+				t.Errorf("%s: got %+v, %v, want it of unknown origin", format, in, ok)
+			}
+		}
+		if _, err := janus.Reader().Issue(t.Context(), request(format)); err == nil {
+			t.Errorf("%s: a reader issues", format)
 		}
 	}
 }
