@@ -70,6 +70,14 @@ type Inspector interface {
 	Inspect(token usher.Secret, now time.Time) (Inspection, bool)
 }
 
+// Matcher is an Inspector of credentials that do not all name what they are for.
+type Matcher interface {
+	Inspector
+	// InspectFor is Inspect for a credential that is said to be for a room and
+	// a subject, in the platform's own terms; either may be empty.
+	InspectFor(token usher.Secret, room, subject string, now time.Time) (Inspection, bool)
+}
+
 // Inspection is what a credential says, and what is wrong with it.
 type Inspection struct {
 	Platform string `json:"platform"`

@@ -61,12 +61,12 @@ func TestNewTellsEveryMistakeAndNoSecret(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		"agora: tokenVersion must be 007 or 006",
-		"agora: appId must be 32 hexadecimal digits",
-		"agora: appCertificate must be 32 hexadecimal digits",
-		"agora: projects: Class Room: a name has lower-case letters",
-		"agora: projects: Class Room: secondaryCertificate must not be the same",
-		"agora: projects: classroom: another project has the same appId",
+		"agora: tokenVersion: must be 007 or 006",
+		"agora: appId: must be 32 hexadecimal digits",
+		"agora: appCertificate: must be 32 hexadecimal digits",
+		"agora: projects.Class Room: a name has lower-case letters",
+		"agora: projects.Class Room.secondaryCertificate: must not be the same",
+		"agora: projects.classroom.appId: another project has the same appId",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the errors lack %q:\n%v", want, err)

@@ -47,6 +47,9 @@ func New(config Config) (*Platform, error) {
 	return &Platform{url: config.URL, apiKey: config.APIKey, signer: newSigner(config.APISecret)}, nil
 }
 
+// Reader returns what recognises tokens without holding any key.
+func Reader() *Platform { return &Platform{} }
+
 // Issue makes a token. The participant's identity is the request's subject, or
 // else the key of the grant's identity; a second participant of one identity
 // puts out the first.

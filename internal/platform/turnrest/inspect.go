@@ -47,11 +47,13 @@ func (p *Platform) Inspect(token usher.Secret, now time.Time) (platform.Inspecti
 	if len(server.URLs) > 0 {
 		in.Claims["urls"] = server.URLs
 	}
-	switch in.Verified {
-	case platform.Bad:
+	switch {
+	case in.Verified == platform.Bad:
 		in.Problems = append(in.Problems, "The password does not belong to the user name by our secret: the secret is another one, or the user name was changed.")
-	case platform.Unknown:
+	case server.Credential == "":
 		in.Problems = append(in.Problems, "The password is not there, without which nothing can be said of who made it.")
+	case in.Verified == platform.Unknown:
+		in.Problems = append(in.Problems, "No secret of TURN servers is configured here, without which nothing can be said of who made it.")
 	}
 	if !now.Before(expires) {
 		in.Problems = append(in.Problems, fmt.Sprintf("It expired %s ago.", now.Sub(expires).Round(time.Second)))
@@ -61,7 +63,7 @@ func (p *Platform) Inspect(token usher.Secret, now time.Time) (platform.Inspecti
 
 func (p *Platform) verified(server iceServer) platform.Verified {
 	switch {
-	case server.Credential == "":
+	case server.Credential == "" || len(p.secret) == 0:
 		return platform.Unknown
 	case hmac.Equal([]byte(server.Credential), []byte(p.password(server.Username))):
 		return platform.Good

@@ -58,6 +58,9 @@ func New(config Config) (*Platform, error) {
 	return &Platform{urls: config.URLs, secret: []byte(config.Secret.Reveal()), ttl: config.TTL}, nil
 }
 
+// Reader returns what recognises credentials without holding a secret.
+func Reader() *Platform { return &Platform{} }
+
 // iceServer is the RTCIceServer of WebRTC, which a browser takes as it is.
 type iceServer struct {
 	URLs       []string `json:"urls"`
