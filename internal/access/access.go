@@ -42,6 +42,8 @@ type Config struct {
 	Now    func() time.Time
 	// Platforms are the platforms by name.
 	Platforms map[string]platform.Platform
+	// Readers recognise credentials of platforms that are not among them.
+	Readers []platform.Inspector
 	// Keys are our signing keys, and Guests makes the tokens of guests.
 	Keys   *keys.Manager
 	Guests *identity.Guests

@@ -85,24 +85,15 @@ func (a *Access) Credential(ctx context.Context, id usher.Identity, ref string, 
 	} else if r.Status == usher.RoomEnded {
 		return Issued{}, room.ErrEnded
 	}
-	c, err := p.Issue(ctx, platform.Request{
+	issued, err := a.issue(ctx, p, spec.Platform, d, platform.Request{
 		Grant: usher.Grant{
 			ID: d.id, Identity: id, Room: cmp.Or(r.Name, string(r.ID)),
 			Permissions: d.Permissions, NotBefore: d.NotBefore, Expires: d.Expires,
 		},
 		Subject: spec.Subject, Format: spec.Format, Now: now,
 	})
-	if err != nil {
-		return Issued{}, wrapf("issue", err)
-	}
-	c.Platform = spec.Platform
-	issued := Issued{Credential: c, Room: r, Grant: d.id, Decision: d.Decision}
-	if !c.ExpiresAt.IsZero() {
-		issued.ExpiresIn = c.ExpiresAt.Sub(now)
-		issued.RefreshIn = time.Duration(float64(issued.ExpiresIn) * refreshAfter).Truncate(time.Second)
-	}
-	a.metrics.minted(spec.Platform)
-	return issued, nil
+	issued.Room = r
+	return issued, err
 }
 
 // roomToEnter finds a room, or makes it by its name where the configuration
@@ -175,17 +166,66 @@ func (a *Access) keepSeat(ctx context.Context, id usher.Identity, r usher.Room, 
 	return nil
 }
 
+// Relay has the platform for TURN mint a credential for the caller, which is
+// about no room.
+func (a *Access) Relay(ctx context.Context, id usher.Identity, name string) (Issued, error) {
+	p, ok := a.config.Platforms[name]
+	if !ok {
+		return Issued{}, errNoPlatform(name)
+	}
+	d, err := a.decide(ctx, id, ask{action: policy.UseRelay})
+	if err != nil {
+		return Issued{}, err
+	}
+	return a.issue(ctx, p, name, d, platform.Request{
+		Grant: usher.Grant{ID: d.id, Identity: id, Permissions: d.Permissions, NotBefore: d.NotBefore, Expires: d.Expires},
+		Now:   a.now(),
+	})
+}
+
+// issue has a platform mint what was decided.
+func (a *Access) issue(ctx context.Context, p platform.Platform, name string, d decision, req platform.Request) (Issued, error) {
+	c, err := p.Issue(ctx, req)
+	if err != nil {
+		return Issued{}, wrapf("issue", err)
+	}
+	c.Platform = name
+	issued := Issued{Credential: c, Grant: d.id, Decision: d.Decision}
+	if !c.ExpiresAt.IsZero() {
+		issued.ExpiresIn = c.ExpiresAt.Sub(req.Now)
+		issued.RefreshIn = time.Duration(float64(issued.ExpiresIn) * refreshAfter).Truncate(time.Second)
+	}
+	a.metrics.minted(name)
+	return issued, nil
+}
+
+// InspectSpec is a credential to look at. Room and Subject are what it is said
+// to be for, in the platform's own terms; not every format names them itself.
+type InspectSpec struct {
+	Token         usher.Secret
+	Room, Subject string
+}
+
 // Inspect recognises a credential of any platform and says what is in it.
-func (a *Access) Inspect(ctx context.Context, id usher.Identity, token usher.Secret) (platform.Inspection, error) {
+func (a *Access) Inspect(ctx context.Context, id usher.Identity, spec InspectSpec) (platform.Inspection, error) {
 	if err := a.may(ctx, id, policy.Inspect, nil); err != nil {
 		return platform.Inspection{}, err
 	}
+	var inspectors []platform.Inspector
 	for _, name := range a.PlatformNames() {
-		inspector, ok := a.config.Platforms[name].(platform.Inspector)
-		if !ok {
-			continue
+		if inspector, ok := a.config.Platforms[name].(platform.Inspector); ok {
+			inspectors = append(inspectors, inspector)
 		}
-		if found, ok := inspector.Inspect(token, a.now()); ok {
+	}
+	for _, inspector := range append(inspectors, a.config.Readers...) {
+		var found platform.Inspection
+		var ok bool
+		if matcher, matches := inspector.(platform.Matcher); matches {
+			found, ok = matcher.InspectFor(spec.Token, spec.Room, spec.Subject, a.now())
+		} else {
+			found, ok = inspector.Inspect(spec.Token, a.now())
+		}
+		if ok {
 			return found, nil
 		}
 	}

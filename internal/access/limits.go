@@ -27,7 +27,7 @@ func newLimiters(config limit.Config, now func() time.Time) limiters {
 // read and to take away must always be possible.
 func makes(action policy.Action) bool {
 	switch action {
-	case policy.EnterRoom, policy.AddParticipant, policy.EnterMeeting, policy.OpenMeeting, policy.CreateRoom:
+	case policy.EnterRoom, policy.AddParticipant, policy.EnterMeeting, policy.OpenMeeting, policy.CreateRoom, policy.UseRelay:
 		return true
 	}
 	return false
