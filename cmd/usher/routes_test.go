@@ -54,6 +54,8 @@ func openRoutes(participant usher.ID) map[string]openRoute {
 		"GET /.well-known/jwks.json":                                 {status: 200},
 		"GET /api-address":                                           {status: 200},
 		"GET /api-address/{$}":                                       {status: 200},
+		"GET /ping":                                                  {status: 200},
+		"GET /ping/{$}":                                              {status: 200},
 	}
 }
 
@@ -149,6 +151,7 @@ func (o *outside) furnish(t *testing.T) {
 		"room": string(room.ID), "meeting": string(room.ID), "participant": string(invited.Participant.ID),
 		"member": url.PathEscape(member.Identity), "invite": string(invite.ID), "ban": string(ban.ID),
 		"client": string(client.ID), "decision": string(invited.Participant.Grant), "kid": string(keys[0].ID), "$": "",
+		"channel": "lobby", "role": "publisher", "tokentype": "uid", "uid": "7", "rtmuid": "ann", "chatid": "ann",
 	}
 }
 

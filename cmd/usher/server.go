@@ -19,6 +19,9 @@ import (
 	"usher/internal/access"
 	"usher/internal/api"
 	"usher/internal/bus"
+	compatagora "usher/internal/compat/agora"
+	compatjanus "usher/internal/compat/janus"
+	compatlivekit "usher/internal/compat/livekit"
 	compatmeetings "usher/internal/compat/meetings"
 	compatvpaas "usher/internal/compat/vpaas"
 	"usher/internal/config"
@@ -27,9 +30,9 @@ import (
 	"usher/internal/identity"
 	"usher/internal/keys"
 	"usher/internal/limit"
-	"usher/internal/platform"
 	"usher/internal/platform/vpaas"
 	"usher/internal/store/sqlstore"
+	"usher/internal/turn"
 )
 
 // server is everything that answers, wired together. It is the only place that
@@ -40,6 +43,7 @@ type server struct {
 	access   *access.Access
 	callers  *callers
 	vpaas    *compatvpaas.Service
+	relay    *turn.Server // nil unless configured
 	handler  http.Handler
 	draining atomic.Bool
 	// commitFailed is set from a commit that failed to the next that did not.
@@ -94,11 +98,14 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	if s.callers, err = newCallers(cfg, ring, s.db.Clients(), o.Logger); err != nil {
 		return s, err
 	}
-	media := make(map[string]platform.Platform)
+	media, err := s.platforms(cfg)
+	if err != nil {
+		return s, err
+	}
 	s.access = access.New(access.Config{
 		Store: s.db, Bus: &bus.Local{}, IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry,
 		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: ownLimits(cfg.Limits), Record: cfg.Record,
-		Platforms: media, Keys: ring, Guests: s.callers.guests, Derive: sealer.Derive,
+		Platforms: media, Readers: readers(), Keys: ring, Guests: s.callers.guests, Derive: sealer.Derive,
 	})
 	if err := s.access.Start(ctx); err != nil {
 		return s, err
@@ -110,17 +117,14 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 		Audiences:  audiences(cfg, o),
 		Logger:     o.Logger,
 	})
-	meetings, err := s.meetings(cfg)
-	if err != nil {
-		return s, err
-	}
-	media["vpaas"] = meetings
-
 	s.handler, err = httpd.New(httpd.Config{
 		Identity: s.access.Authenticator(s.callers.chain), Logger: o.Logger, Metrics: httpd.NewMetrics(registry),
 		RequestIDs: ids, LoopbackOnly: cfg.Dev, Limits: cfg.Limits, Proxies: cfg.Server.Proxies(),
 	}, s.dialects(cfg, ring, registry)...)
 	if err != nil {
+		return s, err
+	}
+	if s.relay, err = newRelay(cfg, o.Logger, registry); err != nil {
 		return s, err
 	}
 	s.start(ring)
@@ -145,7 +149,7 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 		dialects = append(dialects, s.vpaas.Dialect())
 	}
 	if meetings := cfg.Compat.Meetings; meetings.Enabled {
-		d := compatmeetings.New(compatmeetings.Config{
+		dialects = append(dialects, opened(cfg, meetings, compatmeetings.New(compatmeetings.Config{
 			Access: s.access,
 			APIAddress: func(ctx context.Context) string {
 				if cfg.ForeignVPaaS() {
@@ -153,14 +157,36 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 				}
 				return httpd.From(ctx).Base
 			},
-		}).Dialect()
-		d.Access, d.PublicRole = meetings.Access, meetings.Role
-		if meetings.Access == httpd.BySession { // from those pages a session is taken
-			d.CORS.Origins, d.CORS.Credentials = cfg.Server.Origins, true
-		}
-		dialects = append(dialects, d)
+		}).Dialect()))
+	}
+	return append(dialects, s.tokenDialects(cfg)...)
+}
+
+// tokenDialects are those of the token servers of other platforms.
+func (s *server) tokenDialects(cfg config.Config) []httpd.Dialect {
+	var dialects []httpd.Dialect
+	if said := cfg.Compat.Agora; said.Enabled {
+		d := compatagora.New(compatagora.Config{Access: s.access, Open: cfg.Dev}).Dialect()
+		dialects = append(dialects, opened(cfg, config.MeetingsDialect(said), d))
+	}
+	if said := cfg.Compat.Janus; said.Enabled {
+		d := compatjanus.New(compatjanus.Config{Access: s.access}).Dialect()
+		dialects = append(dialects, opened(cfg, config.MeetingsDialect(said), d))
+	}
+	if said := cfg.Compat.LiveKit; said.Enabled {
+		d := compatlivekit.New(compatlivekit.Config{Access: s.access, Open: cfg.Dev}).Dialect()
+		dialects = append(dialects, opened(cfg, config.MeetingsDialect(said), d))
 	}
 	return dialects
+}
+
+// opened is a dialect, open to those to whom the configuration opens it.
+func opened(cfg config.Config, said config.MeetingsDialect, d httpd.Dialect) httpd.Dialect {
+	d.Access, d.PublicRole = said.Access, said.Role
+	if said.Access == httpd.BySession { // from those pages a session is taken
+		d.CORS.Origins, d.CORS.Credentials = cfg.Server.Origins, true
+	}
+	return d
 }
 
 // selfID is what our own calls to our own VPaaS are made by. Whoever made us
@@ -249,6 +275,9 @@ func (s *server) close() (err error) {
 	}
 	if s.callers != nil {
 		s.callers.close()
+	}
+	if s.relay != nil {
+		_ = s.relay.Close() // never fails
 	}
 	if s.db == nil {
 		return err

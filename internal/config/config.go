@@ -3,7 +3,9 @@
 // is a part), then the environment, then flags.
 //
 // The `yaml` tag of a field is its key, from which the name of its environment
-// variable follows, and its `doc` tag is what people read about it; what checks,
+// variable follows, its `env` tag
+// another variable that programs which we replace have, and its `doc` tag is what
+// people read about it; what checks,
 // prints and documents a configuration walks the same tags, so that a new field
 // needs nothing else. The `short` tag of a section names the one of its keys
 // that a value in place of the section is taken for.
@@ -20,8 +22,13 @@ import (
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/limit"
+	"usher/internal/platform/agora"
+	"usher/internal/platform/janus"
+	"usher/internal/platform/livekit"
+	"usher/internal/platform/turnrest"
 	"usher/internal/policy"
 	"usher/internal/room"
+	"usher/internal/turn"
 )
 
 //go:generate go run gendoc.go
@@ -42,13 +49,19 @@ type Config struct {
 	Record    access.RecordConfig     `yaml:"audit" short:"mode"`
 	Rooms     room.Config             `yaml:"rooms"`
 	VPaaS     VPaaS                   `yaml:"vpaas"`
-	Log       Log                     `yaml:"log"`
-	Compat    Compat                  `yaml:"compat"`
+	Agora     agora.Config            `yaml:"agora"`
+	Janus     janus.Config            `yaml:"janus"`
+	LiveKit   livekit.Config          `yaml:"livekit"`
+	// TURN is what clients are told of TURN servers, and TURNServer the embedded one.
+	TURN       turnrest.Config `yaml:"turn"`
+	TURNServer turn.Config     `yaml:"turnServer"`
+	Log        Log             `yaml:"log"`
+	Compat     Compat          `yaml:"compat"`
 }
 
 // Server says where we listen and what we call ourselves.
 type Server struct {
-	HTTP      string   `yaml:"http" doc:"Where to listen for plain HTTP: an IP address and port, localhost:PORT for the loopback addresses, :PORT for all interfaces, or nothing at all to switch it off."`
+	HTTP      string   `yaml:"http" doc:"Where to listen for plain HTTP: an IP address and port, localhost:PORT for the loopback addresses, :PORT for all interfaces, or nothing at all to switch it off. In development mode the variable PORT says which port of localhost."`
 	HTTPS     string   `yaml:"https" doc:"Where to listen for HTTPS, likewise; the certificate is one for localhost that is made on first start and kept in the data folder."`
 	PublicURL string   `yaml:"publicURL" doc:"What callers reach the server by, such as https://usher.example.com: the audience of tokens and the start of links. Needed outside development mode."`
 	Origins   []string `yaml:"origins" doc:"The origins whose pages may call the native API from a browser, exactly as browsers write them, such as https://app.example.com."`
@@ -82,6 +95,9 @@ type Log struct {
 type Compat struct {
 	VPaaS    VPaaSDialect    `yaml:"vpaas"`
 	Meetings MeetingsDialect `yaml:"meetings"`
+	Agora    AgoraDialect    `yaml:"agora"`
+	Janus    JanusDialect    `yaml:"janus"`
+	LiveKit  LiveKitDialect  `yaml:"livekit"`
 }
 
 // VPaaSDialect is the service API of Pexip VPaaS.
@@ -97,21 +113,48 @@ type MeetingsDialect struct {
 	Role    usher.Role   `yaml:"role" doc:"What everybody gets whom access: public serves: speaker, host, or a role of policy.roles that may do no less than a speaker. It has to be said."`
 }
 
+// AgoraDialect is the routes of Agora's token servers.
+type AgoraDialect struct {
+	Enabled bool         `yaml:"enabled" doc:"Whether to serve the routes of Agora's token servers: /rtc, /rtm, /rte, /getToken and the others."`
+	Access  httpd.Access `yaml:"access" doc:"By what its callers are known: identity, session or public, as in compat.meetings.access."`
+	Role    usher.Role   `yaml:"role" doc:"What everybody gets whom access: public serves: viewer, speaker, host, or a role of policy.roles. It has to be said."`
+}
+
+// JanusDialect is the route of permission tokens for janus-plugin-sfu.
+type JanusDialect struct {
+	Enabled bool         `yaml:"enabled" doc:"Whether to serve /janus/token, where clients of janus-plugin-sfu get their tokens."`
+	Access  httpd.Access `yaml:"access" doc:"By what its callers are known: identity, session or public, as in compat.meetings.access."`
+	Role    usher.Role   `yaml:"role" doc:"What everybody gets whom access: public serves: speaker, host, or a role of policy.roles that may do no less than a speaker. It has to be said."`
+}
+
+// LiveKitDialect is LiveKit's token endpoint.
+type LiveKitDialect struct {
+	Enabled bool         `yaml:"enabled" doc:"Whether to serve /livekit/token, where LiveKit's SDKs get their tokens."`
+	Access  httpd.Access `yaml:"access" doc:"By what its callers are known: identity, session or public, as in compat.meetings.access."`
+	Role    usher.Role   `yaml:"role" doc:"What everybody gets whom access: public serves: viewer, speaker, host, or a role of policy.roles. It has to be said."`
+}
+
 // Default returns the configuration in force where nothing is said.
 func Default() Config {
 	return Config{
-		Server:  Server{HTTP: "127.0.0.1:8080"},
-		Data:    "usher-data",
-		Session: identity.DefaultForwardConfig(),
-		Policy:  policy.DefaultConfig(),
-		Limits:  limit.DefaultConfig(),
-		Record:  access.DefaultRecordConfig(),
-		Rooms:   room.DefaultConfig(),
-		VPaaS:   VPaaS{Timeout: 10 * time.Second},
-		Log:     Log{Level: "info", Format: "text"},
+		Server:     Server{HTTP: "127.0.0.1:8080"},
+		Data:       "usher-data",
+		Session:    identity.DefaultForwardConfig(),
+		Policy:     policy.DefaultConfig(),
+		Limits:     limit.DefaultConfig(),
+		Record:     access.DefaultRecordConfig(),
+		Rooms:      room.DefaultConfig(),
+		VPaaS:      VPaaS{Timeout: 10 * time.Second},
+		Agora:      agora.Config{TokenVersion: "007"},
+		Janus:      janus.DefaultConfig(),
+		TURNServer: turn.DefaultConfig(),
+		Log:        Log{Level: "info", Format: "text"},
 		Compat: Compat{
 			VPaaS:    VPaaSDialect{Enabled: true, Access: httpd.ByIdentity},
 			Meetings: MeetingsDialect{Access: httpd.ByIdentity},
+			Agora:    AgoraDialect{Access: httpd.ByIdentity},
+			Janus:    JanusDialect{Access: httpd.ByIdentity},
+			LiveKit:  LiveKitDialect{Access: httpd.ByIdentity},
 		},
 	}
 }
@@ -123,7 +166,11 @@ func Dev() Config {
 	c.Server.HTTP = "localhost:8080"
 	c.Server.HTTPS = "localhost:3000"
 	c.Limits = limit.Config{} // only this machine can call
+	c.Rooms.Implicit = true
 	c.Compat.Meetings.Enabled = true
+	c.Compat.Agora.Enabled = true
+	c.Compat.Janus.Enabled = true
+	c.Compat.LiveKit.Enabled = true
 	return c
 }
 

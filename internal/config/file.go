@@ -173,7 +173,7 @@ func (l *loader) sections(s setting, node ast.Node) {
 }
 
 // mapping reads a section whose keys people choose, and whose values are all
-// of one type.
+// of one type. Those that are sections have settings of their own from then on.
 func (l *loader) mapping(s setting, node ast.Node) {
 	if _, empty := node.(*ast.NullNode); empty {
 		return // as when all of a section's keys are comments
@@ -195,8 +195,16 @@ func (l *loader) mapping(s setting, node ast.Node) {
 			s.value.Set(reflect.MakeMap(s.value.Type()))
 		}
 		value := reflect.New(s.value.Type().Elem()).Elem()
+		name := reflect.ValueOf(key).Convert(s.value.Type().Key())
+		if _, section := s.parts(); section != nil {
+			l.origin[full] = lineOf(entry.Key())
+			l.settings = append(l.settings, settingsOfElement(full, value)...)
+			l.named = append(l.named, namedSection{s.value, name, value})
+			l.section(full, entry.Value())
+			continue
+		}
 		l.value(setting{path: full, value: value}, entry.Value())
-		s.value.SetMapIndex(reflect.ValueOf(key).Convert(s.value.Type().Key()), value)
+		s.value.SetMapIndex(name, value)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,6 +79,9 @@ func Load(o Options) (Config, []string, error) {
 		}
 		l.usePort(&c)
 	}
+	if o.Dev {
+		l.developmentPort()
+	}
 	l.environment()
 	l.usePort(&c)
 	l.flags(o.Flags)
@@ -130,6 +134,9 @@ type loader struct {
 	// origin says which source each setting has its value from; those that are
 	// silent have none.
 	origin map[string]string
+	// named are the sections that people have named, to be put into their maps
+	// when they are complete.
+	named []namedSection
 	// given are the settings that the last source named.
 	given    map[string]bool
 	problems []usher.FieldProblem
@@ -201,8 +208,8 @@ func (l *loader) environment() {
 			continue
 		}
 		known = append(known, strings.TrimPrefix(s.env, envPrefix))
-		if text, ok := l.environ[s.env]; ok {
-			l.set(s, text, l.variable(s.env))
+		if name := l.nameOf(s); name != "" {
+			l.set(s, l.environ[name], l.variable(name))
 		}
 	}
 	for _, full := range slices.Sorted(maps.Keys(l.environ)) {
@@ -212,6 +219,31 @@ func (l *loader) environment() {
 		}
 		if near := nearest(name, known); near != "" {
 			l.warnings = append(l.warnings, fmt.Sprintf("The environment variable %s means nothing to us; did you mean %s%s?", full, envPrefix, near))
+		}
+	}
+}
+
+// nameOf returns the variable that has a value for the setting, or "". Our own
+// name comes first.
+func (l *loader) nameOf(s setting) string {
+	for _, name := range []string{s.env, s.further} {
+		if _, ok := l.environ[name]; ok && name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// developmentPort reads the variable by which servers of small projects are told
+// their port.
+func (l *loader) developmentPort() {
+	port, ok := l.environ["PORT"]
+	if !ok {
+		return
+	}
+	for _, s := range l.settings {
+		if s.path == "server.http" {
+			l.set(s, "localhost:"+port, l.variable("PORT"))
 		}
 	}
 }
@@ -257,18 +289,26 @@ func (l *loader) usePort(c *Config) {
 	clear(l.given)
 }
 
+// namedSection is a section that has a name of people's choice.
+type namedSection struct{ into, name, section reflect.Value }
+
 // resolveSecrets fetches what the secrets refer to.
 func (l *loader) resolveSecrets() {
 	for _, s := range l.settings {
-		ref, ok := s.value.Addr().Interface().(*SecretRef)
-		if !ok {
+		secret, ok := s.value.Addr().Interface().(*usher.Secret)
+		if !ok || *secret == "" {
 			continue
 		}
-		if err := ref.resolve(l.environ); err != nil {
+		text, kept, err := fetchSecret(secret.Reveal(), l.environ)
+		if err != nil {
 			l.invalid(usher.FieldProblem{Field: s.path, Message: err.Error()})
 		}
-		if ref.inline() && l.origin[s.path] != l.variable(s.env) {
+		*secret = text
+		if name := l.nameOf(s); !kept && (name == "" || l.origin[s.path] != l.variable(name)) {
 			l.warnings = append(l.warnings, fmt.Sprintf("%s is written out (%s); keep it in a file and write file:PATH, or in a variable and write env:NAME.", s.path, l.origin[s.path]))
 		}
+	}
+	for _, n := range l.named {
+		n.into.SetMapIndex(n.name, n.section)
 	}
 }

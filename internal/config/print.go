@@ -29,11 +29,13 @@ const docHead = `# Configuration
 A server takes its configuration from these sources, each overriding those before it:
 
 1. the defaults below, or those for development mode with ` + "`--dev`" + `;
-2. the file given with ` + "`--config`" + `, in YAML or JSON, where the key ` + "`server.http`" + ` is ` + "`http`" + ` in the section ` + "`server`" + `, and ` + "`issuers[].issuer`" + ` is ` + "`issuer`" + ` in each section of the list ` + "`issuers`" + `;
+2. the file given with ` + "`--config`" + `, in YAML or JSON, where the key ` + "`server.http`" + ` is ` + "`http`" + ` in the section ` + "`server`" + `, and ` + "`issuers[].issuer`" + ` is ` + "`issuer`" + ` in each section of the list ` + "`issuers`" + `, and ` + "`NAME`" + ` stands for any name;
 3. the environment, where a list is separated by commas and a variable without a value counts as not set;
 4. flags.
 
 In development mode, and only there, variables that the environment lacks are taken from the file ` + "`.env`" + ` of the folder that the server is started in, if there is one: one ` + "`NAME=value`" + ` a line, the value bare, in single quotes, or in double quotes with ` + "`\\n`" + ` and the like. Comments begin with ` + "`#`" + `; nothing is put in for ` + "`$NAME`" + `.
+
+A secret is best kept elsewhere: ` + "`file:PATH`" + ` in its place is what that file has, and ` + "`env:NAME`" + ` what that variable has. Written out in the file it gets a warning.
 
 Unknown keys, keys given twice and values that can't be right stop the start, with all mistakes listed. ` +
 	"`usher config check`" + ` lists them without starting, and ` + "`usher config print`" + ` shows what is in force.
@@ -52,8 +54,8 @@ func Doc(w io.Writer) error {
 		if d := devSettings[i]; d.text() != s.text() {
 			fmt.Fprintf(out, "- With `--dev`: %s\n", shown(d))
 		}
-		if s.isSections() {
-			for _, part := range settingsOfElement(s.path+"[]", reflect.New(s.value.Type().Elem()).Elem()) {
+		if path, element := s.parts(); element != nil {
+			for _, part := range settingsOfElement(path, reflect.New(element).Elem()) {
 				describe(out, part)
 			}
 		}
@@ -68,6 +70,8 @@ func describe(out io.Writer, s setting) {
 	}
 	if s.env == "" || s.fileOnly() {
 		fmt.Fprint(out, "- Environment: none, only the file\n")
+	} else if s.further != "" {
+		fmt.Fprintf(out, "- Environment: `%s`, or `%s`\n", s.env, s.further)
 	} else {
 		fmt.Fprintf(out, "- Environment: `%s`\n", s.env)
 	}

@@ -2,83 +2,39 @@ package config
 
 import (
 	"fmt"
-	"io"
-	"log/slog"
 	"strings"
 
 	"usher"
 )
 
-// SecretRef is a secret in a configuration: where it is kept, as file:PATH or
-// env:NAME, or the secret itself for a trial. A relative path starts at the
-// folder that the server is started in. Printing, logging and marshalling yield
-// where it is kept, and a placeholder for one that is written out.
-type SecretRef struct {
-	// ref is file:PATH or env:NAME; empty for a secret that is written out.
-	ref   string
-	value usher.Secret
-}
-
+// What a setting for an [usher.Secret] begins with that says where the secret is
+// kept. A relative path starts at the folder that the server is started in.
 const (
 	fileScheme = "file:"
 	envScheme  = "env:"
 )
 
-// Secret returns the secret once [Load] has fetched it.
-func (r SecretRef) Secret() usher.Secret { return r.value }
-
-// UnmarshalText reads the reference and fetches nothing.
-func (r *SecretRef) UnmarshalText(text []byte) error {
-	s := string(text)
-	if strings.HasPrefix(s, fileScheme) || strings.HasPrefix(s, envScheme) {
-		*r = SecretRef{ref: s}
-	} else {
-		*r = SecretRef{value: usher.Secret(s)}
-	}
-	return nil
-}
-
-func (r SecretRef) inline() bool { return r.ref == "" && r.value != "" }
-
-// resolve fetches what is referred to.
-func (r *SecretRef) resolve(environ map[string]string) error {
-	if path, ok := strings.CutPrefix(r.ref, fileScheme); ok {
-		text, err := readFile(path)
+// fetchSecret returns what a reference refers to. A text that is no reference is
+// the secret itself, for a trial, and not kept anywhere.
+func fetchSecret(text string, environ map[string]string) (secret usher.Secret, kept bool, err error) {
+	if path, ok := strings.CutPrefix(text, fileScheme); ok {
+		content, err := readFile(path)
 		if err != nil {
-			return err
+			return "", true, err
 		}
 		// Editors and echo end a file with a line break.
-		r.value = usher.Secret(strings.TrimRight(string(text), "\r\n"))
-		if r.value == "" {
-			return fmt.Errorf("%s is empty", path)
+		secret = usher.Secret(strings.TrimRight(string(content), "\r\n"))
+		if secret == "" {
+			return "", true, fmt.Errorf("%s is empty", path)
 		}
-		return nil
+		return secret, true, nil
 	}
-	if name, ok := strings.CutPrefix(r.ref, envScheme); ok {
-		r.value = usher.Secret(environ[name])
-		if r.value == "" {
-			return fmt.Errorf("the environment variable %s is not set", name)
+	if name, ok := strings.CutPrefix(text, envScheme); ok {
+		secret = usher.Secret(environ[name])
+		if secret == "" {
+			return "", true, fmt.Errorf("the environment variable %s is not set", name)
 		}
+		return secret, true, nil
 	}
-	return nil
+	return usher.Secret(text), false, nil
 }
-
-// String returns where the secret is kept, or a placeholder.
-func (r SecretRef) String() string {
-	if r.ref != "" {
-		return r.ref
-	}
-	return r.value.String()
-}
-
-// GoString returns what String does.
-func (r SecretRef) GoString() string { return r.String() }
-
-// Format prints what String returns, whatever the verb.
-func (r SecretRef) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }
-
-// LogValue logs what String returns.
-func (r SecretRef) LogValue() slog.Value { return slog.StringValue(r.String()) }
-
-// MarshalText writes what String returns, into YAML and JSON.
-func (r SecretRef) MarshalText() ([]byte, error) { return []byte(r.String()), nil }

@@ -21,7 +21,10 @@ type setting struct {
 	// env is the environment variable, as in USHER_SERVER_PUBLIC_URL; empty for
 	// what belongs to one section of a list.
 	env string
-	doc string
+	// further is another variable of the same meaning, which programs that we
+	// replace have; empty for most.
+	further string
+	doc     string
 	// optional settings are not in force at their zero value.
 	optional bool
 	value    reflect.Value
@@ -45,7 +48,7 @@ func appendSettings(list []setting, prefix string, section reflect.Value) []sett
 		path, value := join(prefix, key), section.Field(i)
 		if value.Kind() != reflect.Struct || isText(value) {
 			list = append(list, setting{
-				path: path, env: envName(path), doc: field.Tag.Get("doc"), optional: options == "omitempty", value: value,
+				path: path, env: envName(path), further: field.Tag.Get("env"), doc: field.Tag.Get("doc"), optional: options == "omitempty", value: value,
 			})
 			continue
 		}
@@ -60,12 +63,13 @@ func appendSettings(list []setting, prefix string, section reflect.Value) []sett
 	return list
 }
 
-// settingsOfElement returns the settings of one section of a list. What they
-// stand for where nothing is said is for their documentation to say.
+// settingsOfElement returns the settings of one section of a list, or of one
+// that people have named. What they stand for where nothing is said is for
+// their documentation to say.
 func settingsOfElement(path string, element reflect.Value) []setting {
 	list := appendSettings(nil, path, element)
 	for i, s := range list {
-		list[i].env = ""
+		list[i].env, list[i].further = "", ""
 		list[i].optional = s.value.Kind() != reflect.Bool
 	}
 	return list
@@ -83,6 +87,18 @@ func (s setting) isMap() bool { return s.value.Kind() == reflect.Map }
 // isSections reports whether the setting is a list of sections.
 func (s setting) isSections() bool {
 	return s.value.Kind() == reflect.Slice && s.value.Type().Elem().Kind() == reflect.Struct
+}
+
+// parts is the path of the sections that the setting is made of, as people write
+// of it, and their type; a setting that is made of none has no type.
+func (s setting) parts() (path string, element reflect.Type) {
+	switch {
+	case s.isSections():
+		return s.path + "[]", s.value.Type().Elem()
+	case s.isMap() && s.value.Type().Elem().Kind() == reflect.Struct && !isText(reflect.New(s.value.Type().Elem()).Elem()):
+		return s.path + ".NAME", s.value.Type().Elem()
+	}
+	return "", nil
 }
 
 // fileOnly reports whether the setting is of a form that only a file has.

@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -14,13 +16,25 @@ import (
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/limit"
+	"usher/internal/platform/agora"
+	"usher/internal/platform/janus"
+	"usher/internal/platform/livekit"
+	"usher/internal/platform/turnrest"
 	"usher/internal/policy"
 	"usher/internal/room"
+	"usher/internal/turn"
 )
 
 func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 	key := writeKey(t, ed25519Key(t))
 	ca := write(t, certificatePEM(t))
+	signer, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaKey := writeKey(t, pkcs8(t, signer))
+	kept := func(secret string) string { return "file:" + write(t, secret) }
+	digits, certificate, secondary, long := strings.Repeat("a", 32), strings.Repeat("b", 32), strings.Repeat("c", 32), strings.Repeat("s", 32)
 	values := map[string]string{
 		"server.http": "127.0.0.1:81", "server.https": ":82", "server.publicURL": "https://usher.example.com/",
 		"server.origins": "https://app.example.com, https://beta.example.com:8443", "server.trustedProxies": "192.0.2.7,10.0.0.0/8,2001:db8::/32",
@@ -32,12 +46,24 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"policy.lifetime": "1h", "policy.maxLifetime": "2h", "policy.excess": "refuse", "policy.admission": "open", "policy.openRole": "viewer",
 		"limits.mint": "1/1s", "limits.room": "2/1s", "limits.claim": "3/1s", "limits.open": "4/1s", "limits.failed": "0",
 		"audit.mode": "strict", "audit.keepFor": "48h", "audit.keepBytes": "3000000000",
-		"rooms.grace": "1m", "rooms.lease": "1s", "rooms.unjoined": "1h", "rooms.seats": "7",
+		"rooms.grace": "1m", "rooms.lease": "1s", "rooms.unjoined": "1h", "rooms.implicit": "true", "rooms.seats": "7",
 		"vpaas.apiAddress": "https://vpaas.example.com/base/", "vpaas.caFile": ca, "vpaas.timeout": "3s",
 		"vpaas.credentials.clientId": "euopeke6qei65m5prjcvnqv2lq", "vpaas.credentials.privateKeyPath": key,
+		"agora.appId": digits, "agora.appCertificate": kept(certificate), "agora.secondaryCertificate": kept(secondary), "agora.tokenVersion": "006",
+		"janus.keyFile": rsaKey, "janus.publicKeyFile": "public.der", "janus.pluginURL": "wss://sfu.example.com/janus", "janus.audience": "rooms", "janus.browserKick": "false",
+		"janus.apiURL": "wss://janus.example.com/janus", "janus.apiSecret": kept(long), "janus.tokenAuthSecret": kept(long),
+		"janus.adminURL": "http://127.0.0.1:7088/admin", "janus.adminSecret": kept(long), "janus.adminKey": kept(long), "janus.numericRooms": "true",
+		"janus.ttl": "3m", "janus.maxTTL": "4m", "janus.clockLeeway": "2s",
+		"livekit.url": "wss://livekit.example.com", "livekit.apiKey": "key", "livekit.apiSecret": kept(long),
+		"turn.urls": "stun:turn.example.com,turn:turn.example.com", "turn.secret": kept(long), "turn.ttl": "1h",
+		"turnServer.udp": "127.0.0.1:3478", "turnServer.tcp": "127.0.0.1:3479", "turnServer.realm": "example.com", "turnServer.relayAddress": "198.51.100.7",
+		"turnServer.minPort": "50000", "turnServer.maxPort": "50001", "turnServer.quota": "3", "turnServer.allowPeers": "10.20.0.0/16",
 		"log.level": "debug", "log.format": "json",
 		"compat.vpaas.enabled": "false", "compat.vpaas.access": "identity",
 		"compat.meetings.enabled": "true", "compat.meetings.access": "public", "compat.meetings.role": "host",
+		"compat.agora.enabled": "true", "compat.agora.access": "public", "compat.agora.role": "viewer",
+		"compat.janus.enabled": "true", "compat.janus.access": "public", "compat.janus.role": "speaker",
+		"compat.livekit.enabled": "true", "compat.livekit.access": "public", "compat.livekit.role": "viewer",
 	}
 	claims := identity.ClaimNames{Subject: "uid", Email: "mail", EmailVerified: "ok", Name: "display", Groups: "teams"}
 	want := config.Config{
@@ -61,15 +87,33 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			Claim: limit.Rate{Count: 3, Per: time.Second}, Open: limit.Rate{Count: 4, Per: time.Second},
 		},
 		Record: access.RecordConfig{Audit: access.Strict, KeepFor: 48 * time.Hour, KeepBytes: 3_000_000_000},
-		Rooms:  room.Config{Grace: time.Minute, Lease: time.Second, Unjoined: time.Hour, Seats: 7},
+		Rooms:  room.Config{Grace: time.Minute, Lease: time.Second, Unjoined: time.Hour, Implicit: true, Seats: 7},
 		VPaaS: config.VPaaS{
 			APIAddress: "https://vpaas.example.com/base", CAFile: ca, Timeout: 3 * time.Second,
 			Credentials: config.Credentials{ClientID: "euopeke6qei65m5prjcvnqv2lq", PrivateKeyPath: key},
+		},
+		Agora: agora.Config{
+			AppID: digits, AppCertificate: usher.Secret(certificate), SecondaryCertificate: usher.Secret(secondary), TokenVersion: "006",
+		},
+		Janus: janus.Config{
+			KeyFile: rsaKey, PublicKeyFile: "public.der", PluginURL: "wss://sfu.example.com/janus", Audience: "rooms",
+			APIURL: "wss://janus.example.com/janus", APISecret: usher.Secret(long), TokenAuthSecret: usher.Secret(long),
+			AdminURL: "http://127.0.0.1:7088/admin", AdminSecret: usher.Secret(long), AdminKey: usher.Secret(long), NumericRooms: true,
+			TTL: 3 * time.Minute, MaxTTL: 4 * time.Minute, ClockLeeway: 2 * time.Second,
+		},
+		LiveKit: livekit.Config{URL: "wss://livekit.example.com", APIKey: "key", APISecret: usher.Secret(long)},
+		TURN:    turnrest.Config{URLs: []string{"stun:turn.example.com", "turn:turn.example.com"}, Secret: usher.Secret(long), TTL: time.Hour},
+		TURNServer: turn.Config{
+			UDP: "127.0.0.1:3478", TCP: "127.0.0.1:3479", Realm: "example.com", RelayAddress: "198.51.100.7",
+			MinPort: 50000, MaxPort: 50001, Quota: 3, AllowPeers: []string{"10.20.0.0/16"},
 		},
 		Log: config.Log{Level: "debug", Format: "json"},
 		Compat: config.Compat{
 			VPaaS:    config.VPaaSDialect{Access: httpd.ByIdentity},
 			Meetings: config.MeetingsDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Host},
+			Agora:    config.AgoraDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Viewer},
+			Janus:    config.JanusDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Speaker},
+			LiveKit:  config.LiveKitDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Viewer},
 		},
 	}
 

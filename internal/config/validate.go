@@ -13,6 +13,7 @@ import (
 	"usher"
 	"usher/internal/httpd"
 	"usher/internal/identity"
+	"usher/internal/platform/janus"
 	"usher/internal/platform/vpaas"
 )
 
@@ -32,6 +33,7 @@ func (c Config) Validate() []usher.FieldProblem {
 	v.section("audit", c.Record.Validate())
 	v.section("rooms", c.Rooms.Validate())
 	v.vpaas(c)
+	v.platforms(c)
 	_, known := logLevels[c.Log.Level]
 	v.check("log.level", known, "must be debug, info, warn or error")
 	v.check("log.format", c.Log.Format == "text" || c.Log.Format == "json", "must be text or json")
@@ -239,25 +241,55 @@ func (v *validator) vpaas(c Config) {
 // withoutName spares people the package's name, which the field says already.
 func withoutName(err error) string { return strings.TrimPrefix(err.Error(), vpaas.Name+": ") }
 
+// platforms checks the sections of the platforms that stand for themselves.
+func (v *validator) platforms(c Config) {
+	v.section("agora", c.Agora.Validate())
+	v.section("livekit", c.LiveKit.Validate())
+	v.section("janus", c.Janus.Validate())
+	if c.Janus.KeyFile != "" {
+		_, err := janus.LoadPrivateKey(c.Janus.KeyFile)
+		v.check("janus.keyFile", err == nil, strings.TrimPrefix(fmt.Sprint(err), "janus: private key: "))
+	}
+	v.section("turn", c.TURN.Validate())
+	v.section("turnServer", c.TURNServer.Validate())
+	v.check("turn.urls", !c.TURNServer.Enabled() || c.TURN.Enabled(),
+		"must name the server of turnServer as clients reach it, such as turn:turn.example.com:3478, and turn.secret must be set")
+}
+
 func (v *validator) compat(c Config) {
-	const access, role = "compat.meetings.access", "compat.meetings.role"
 	v.check("compat.vpaas.enabled", c.Compat.VPaaS.Enabled || !c.Compat.Meetings.Enabled || c.ForeignVPaaS(),
 		"must be true where compat.meetings is enabled and vpaas.apiAddress names no other VPaaS")
 	v.check("compat.vpaas.access", c.Compat.VPaaS.Access == httpd.ByIdentity,
 		"must be identity: only back ends with keys call a VPaaS, and participants have a secret of their own")
-	m := c.Compat.Meetings
-	switch m.Access {
+	const speaks = "must be speaker, host, or a role of policy.roles with all that a speaker may do: this dialect lets nobody in with less"
+	const known = "must be viewer, speaker, host, or a role of policy.roles"
+	v.dialect(c, "compat.meetings", c.Compat.Meetings, c.canSpeak, speaks)
+	v.dialect(c, "compat.agora", MeetingsDialect(c.Compat.Agora), c.isRole, known)
+	v.dialect(c, "compat.janus", MeetingsDialect(c.Compat.Janus), c.canSpeak, speaks)
+	v.dialect(c, "compat.livekit", MeetingsDialect(c.Compat.LiveKit), c.isRole, known)
+}
+
+// dialect checks a dialect that can be open to everybody, in a role that will do.
+func (v *validator) dialect(c Config, path string, d MeetingsDialect, will func(usher.Role) bool, otherwise string) {
+	access, role := path+".access", path+".role"
+	switch d.Access {
 	case httpd.ByIdentity:
 	case httpd.BySession:
 		v.check(access, c.Session.Enabled(), "is session, which needs session.url: the address that is asked whose session it is")
 	case httpd.ToPublic:
-		v.check(role, m.Role != "", "must be speaker or host where compat.meetings.access is public: say what everybody may do")
-		v.check(role, m.Role == "" || c.canSpeak(m.Role),
-			"must be speaker, host, or a role of policy.roles with all that a speaker may do: a VPaaS lets nobody in with less")
+		v.check(role, d.Role != "", "must be said where "+access+" is public: what everybody may do")
+		v.check(role, d.Role == "" || will(d.Role), otherwise)
 	default:
 		v.check(access, false, "must be identity, session or public")
 	}
-	v.check(role, m.Role == "" || m.Access == httpd.ToPublic, "is only for compat.meetings.access: public")
+	v.check(role, d.Role == "" || d.Access == httpd.ToPublic, "is only for "+access+": public")
+}
+
+// isRole reports whether there is a role of that name.
+func (c Config) isRole(role usher.Role) bool {
+	_, builtin := usher.BuiltinRoles()[role]
+	_, ours := c.Policy.Roles[string(role)]
+	return builtin || ours
 }
 
 // canSpeak reports whether there is a role of that name that has at least the

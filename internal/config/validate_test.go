@@ -131,7 +131,7 @@ func TestValidate(t *testing.T) {
 		},
 		"a public without a role": {
 			func(c *config.Config) { c.Compat.Meetings.Access = httpd.ToPublic },
-			"compat.meetings.role: must be speaker or host where compat.meetings.access is public: say",
+			"compat.meetings.role: must be said where compat.meetings.access is public",
 		},
 		"a public that may only watch": {
 			func(c *config.Config) {

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"usher/internal/config"
+	"usher/internal/platform"
+	"usher/internal/platform/agora"
+	"usher/internal/platform/janus"
+	"usher/internal/platform/livekit"
+	"usher/internal/platform/turnrest"
+	"usher/internal/platform/vpaas"
+	"usher/internal/turn"
+)
+
+// platforms returns every platform that is configured, by its name.
+func (s *server) platforms(cfg config.Config) (map[string]platform.Platform, error) {
+	meetings, err := s.meetings(cfg)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]platform.Platform{vpaas.Name: meetings}
+	if cfg.Agora.Enabled() {
+		p, err := agora.New(cfg.Agora)
+		if err != nil {
+			return nil, err
+		}
+		all[agora.Name] = p
+		for name, project := range p.Projects() {
+			all[name] = project
+		}
+	}
+	if cfg.Janus.Enabled() {
+		if all[janus.Name], err = newJanus(cfg.Janus); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.LiveKit.Enabled() {
+		if all[livekit.Name], err = livekit.New(cfg.LiveKit); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.TURN.Enabled() {
+		if all[turnrest.Name], err = turnrest.New(cfg.TURN); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// newJanus returns the platform with its key, if it has one.
+func newJanus(cfg janus.Config) (_ *janus.Platform, err error) {
+	if cfg.KeyFile != "" {
+		if cfg.Signer, err = janus.LoadPrivateKey(cfg.KeyFile); err != nil {
+			return nil, err
+		}
+	}
+	cfg.Now = time.Now
+	return janus.New(cfg)
+}
+
+// readers recognise the credentials of platforms that are not configured, of
+// which only the signature can't be checked then.
+func readers() []platform.Inspector {
+	return []platform.Inspector{agora.Reader(), janus.Reader(), livekit.Reader(), turnrest.Reader()}
+}
+
+// newRelay starts the embedded TURN server, or returns nil where there shall be
+// none. It takes the credentials that the platform for TURN makes.
+func newRelay(cfg config.Config, logger *slog.Logger, registry prometheus.Registerer) (*turn.Server, error) {
+	if !cfg.TURNServer.Enabled() {
+		return nil, nil
+	}
+	relay := cfg.TURNServer
+	relay.Secret, relay.Logger, relay.Metrics, relay.Now = cfg.TURN.Secret, logger, registry, time.Now
+	started, err := turn.Start(relay)
+	if err != nil {
+		return nil, fmt.Errorf("start the server of turnServer: %w", err)
+	}
+	return started, nil
+}
