@@ -17,9 +17,10 @@ const platform = "livekit"
 // Config is what [New] needs.
 type Config struct {
 	Access *access.Access
-	// Open says that callers are served without showing credentials, as in
-	// development. Only pages of this machine may then read the answers: any
-	// other page could have its visitors' browsers fetch tokens.
+	// Open says that callers need not show credentials that a page must have been
+	// given: in development, by a session, or where everybody is served. Only
+	// pages of this machine may then read the answers, and those whose origins
+	// are added: any other could have its visitors' browsers fetch tokens.
 	Open bool
 }
 

@@ -1,0 +1,8 @@
+package agora
+
+// What reads a request, for fuzzing.
+var (
+	CheckChannel = checkChannel
+	UserOf       = userOf
+	LifetimeOf   = lifetimeOf
+)
