@@ -18,15 +18,15 @@ const rs512 = `{"alg":"RS512","typ":"JWT"}`
 // join of the room "55" as recorded, and what we say about the token.
 type verdict struct {
 	header  string
-	claims  string // %d is now, in seconds, plus what a number after it says
+	claims  string // as at reads them
 	change  func(token string) string
 	foreign bool
 	want    string
-	// problem begins one of the problems; none is none but what follows.
+	// problem begins one of the problems that we find; without it there are none.
 	problem string
 }
 
-// exp replaces {±n} by a time.
+// at replaces {now+300} by that time, in seconds.
 func at(text string) string {
 	var b strings.Builder
 	for {

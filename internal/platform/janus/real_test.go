@@ -223,25 +223,26 @@ func TestRealJanusRoomsOfOthers(t *testing.T) {
 	}
 }
 
-// TestRealJanusSessionOutlivesItsTokens renews tokens of two seconds, with half of
-// that left, for longer than a session lives that stops.
+// TestRealJanusSessionOutlivesItsTokens renews tokens of two seconds each second,
+// beside a session that keeps its first one and ends by it.
 func TestRealJanusSessionOutlivesItsTokens(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 20 s")
 	}
 	const lifetime, lives = 2 * time.Second, 8
+	const firstLifetime = 5 * time.Second
 	s := startJanus(t)
 	p := s.platform(t)
 	if err := p.OpenRoom(bounded(t), "long"); err != nil {
 		t.Fatal(err)
 	}
-	first := mint(t, p, "core", "long", lifetime)
+	first := mint(t, p, "core", "long", firstLifetime)
 	renews, stops := s.browser(t), s.browser(t)
 	for name, b := range map[string]*browser{"renews": renews, "stops": stops} {
 		if code := b.enter(first); code != 0 {
 			t.Fatalf("%s: a session: %d", name, code)
 		}
-		if _, code := b.join(first, "long", mint(t, p, "videoroom", "long", lifetime), name); code != 0 {
+		if _, code := b.join(first, "long", mint(t, p, "videoroom", "long", firstLifetime), name); code != 0 {
 			t.Fatalf("%s: a join: %d", name, code)
 		}
 	}

@@ -109,7 +109,6 @@ func (s server) start(t *testing.T, path string) bool {
 	cmd := exec.Command(path, "-F", s.Dir)
 	output := &logged{}
 	cmd.Stdout, cmd.Stderr = output, output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
