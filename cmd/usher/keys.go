@@ -15,6 +15,7 @@ type keysCommand struct {
 	List   keysList   `cmd:"" help:"List the signing keys."`
 	Rotate keysRotate `cmd:"" help:"Let the next key sign; what the one before signed stays valid."`
 	Retire keysRetire `cmd:"" help:"End a key at once; what it signed is void."`
+	Export keysExport `cmd:"" help:"Write the public key that a platform verifies our tokens with."`
 }
 
 type keysList struct {

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"usher/internal/platform/janus"
+)
+
+// keysExport is `usher keys export`.
+type keysExport struct {
+	configFlags
+	Janus bool   `required:"" help:"In the one form that janus-plugin-sfu reads: the public key as PKCS#1 in DER."`
+	Key   string `placeholder:"FILE" help:"A key to take instead of the configured one: public or private, in any usual form."`
+	Out   string `default:"-" placeholder:"FILE" help:"Where to write it (default: standard output)."`
+}
+
+// Run writes the key for auth_key in janus.plugin.sfu.cfg.
+func (c keysExport) Run(env environment) error {
+	der, err := c.der(env)
+	if err != nil {
+		return err
+	}
+	if c.Out == "-" {
+		_, err := env.Stdout.Write(der)
+		return err
+	}
+	if err := os.WriteFile(c.Out, der, 0o644); err != nil { // a public key
+		return err
+	}
+	fmt.Fprintf(env.Stderr, "wrote %s: name it as auth_key in janus.plugin.sfu.cfg, and restart Janus\n", c.Out)
+	return nil
+}
+
+func (c keysExport) der(env environment) ([]byte, error) {
+	if c.Key != "" {
+		file, err := os.ReadFile(c.Key)
+		if err != nil {
+			return nil, err
+		}
+		return janus.ConvertDER(file)
+	}
+	cfg, _, err := c.load(env, nil)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Janus.KeyFile == "" {
+		return nil, errors.New("no key is configured: set janus.keyFile (or AUTH_KEY_PRIVATE), or name a key with --key FILE")
+	}
+	key, err := janus.LoadPrivateKey(cfg.Janus.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	return janus.ExportDER(key)
+}
+
+// doctorCommand is `usher doctor`.
+type doctorCommand struct {
+	Janus doctorJanus `cmd:"" help:"Check a Janus server: does it refuse who has no token, do the clocks agree, can it read the key."`
+}
+
+type doctorJanus struct{ configFlags }
+
+// doctorTime bounds an examination.
+const doctorTime = 30 * time.Second
+
+// Run examines the configured Janus, and fails if anything is at fault.
+func (c doctorJanus) Run(ctx context.Context, env environment) error {
+	cfg, _, err := c.load(env, nil)
+	if err != nil {
+		return err
+	}
+	if !cfg.Janus.Enabled() {
+		return errors.New("no Janus is configured: see the settings that begin with janus in 'usher config doc'")
+	}
+	p, err := newJanus(cfg.Janus)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, doctorTime)
+	defer cancel()
+	faults := 0
+	for _, f := range p.Doctor(ctx) {
+		if f.Level == janus.Fault {
+			faults++
+		}
+		if _, err := fmt.Fprintf(env.Stdout, "%-8s %s: %s\n", f.Level, f.Check, f.Message); err != nil {
+			return err
+		}
+	}
+	if faults > 0 {
+		return fmt.Errorf("%d of these must be mended", faults)
+	}
+	return nil
+}
