@@ -186,6 +186,9 @@ func (p *Policy) inRoom(req Request) (standing, *usher.Error) {
 		}
 		return s, errHost
 	}
+	if id.Kind == usher.PublicIdentity && req.Action == EnterRoom && p.admission(room) == usher.AdmitOpen {
+		return standing{"public dialect", id.Role, id.Role}, nil
+	}
 	if req.Action != EnterRoom || id.Kind != usher.UserIdentity {
 		// Whether the room exists is nobody's business but its people's.
 		return standing{rule: "stranger"}, errNoRoom
