@@ -166,7 +166,7 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 func (s *server) tokenDialects(cfg config.Config) []httpd.Dialect {
 	var dialects []httpd.Dialect
 	if said := cfg.Compat.Agora; said.Enabled {
-		d := compatagora.New(compatagora.Config{Access: s.access, Open: cfg.Dev}).Dialect()
+		d := compatagora.New(compatagora.Config{Access: s.access, Open: cfg.Dev || said.Access != httpd.ByIdentity}).Dialect()
 		dialects = append(dialects, opened(cfg, config.MeetingsDialect(said), d))
 	}
 	if said := cfg.Compat.Janus; said.Enabled {
@@ -174,7 +174,7 @@ func (s *server) tokenDialects(cfg config.Config) []httpd.Dialect {
 		dialects = append(dialects, opened(cfg, config.MeetingsDialect(said), d))
 	}
 	if said := cfg.Compat.LiveKit; said.Enabled {
-		d := compatlivekit.New(compatlivekit.Config{Access: s.access, Open: cfg.Dev}).Dialect()
+		d := compatlivekit.New(compatlivekit.Config{Access: s.access, Open: cfg.Dev || said.Access != httpd.ByIdentity}).Dialect()
 		dialects = append(dialects, opened(cfg, config.MeetingsDialect(said), d))
 	}
 	return dialects
@@ -183,8 +183,9 @@ func (s *server) tokenDialects(cfg config.Config) []httpd.Dialect {
 // opened is a dialect, open to those to whom the configuration opens it.
 func opened(cfg config.Config, said config.MeetingsDialect, d httpd.Dialect) httpd.Dialect {
 	d.Access, d.PublicRole = said.Access, said.Role
-	if said.Access == httpd.BySession { // from those pages a session is taken
-		d.CORS.Origins, d.CORS.Credentials = cfg.Server.Origins, true
+	if said.Access != httpd.ByIdentity { // pages need hold nothing, so that not any may call
+		d.CORS.Origins = cfg.Server.Origins
+		d.CORS.Credentials = said.Access == httpd.BySession // which is taken from those pages
 	}
 	return d
 }

@@ -228,6 +228,28 @@ func TestPing(t *testing.T) {
 	}
 }
 
+func TestThePublicGetsItsRoleInOpenRoomsAndMakesNone(t *testing.T) {
+	s := newServer(t, func(set *settings) { set.who, set.public = identity.Chain{}, usher.Viewer })
+	operator := usher.Identity{App: usher.DefaultApp, Kind: usher.LocalIdentity, Subject: "operator", Operator: true}
+	for name, admission := range map[string]usher.Admission{"open": usher.AdmitOpen, "members": usher.AdmitMembers, compatagora.Messaging: usher.AdmitOpen} {
+		if _, err := s.access.CreateRoom(t.Context(), operator, access.RoomSpec{Name: name, Admission: admission}, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	token := s.token007(t, s.call(t, "GET /rtc/open/publisher/uid/1", ""), "rtcToken")
+	if diff := cmp.Diff([]rights{{agora.RTC, "open", "1", "join"}}, rightsOf(token)); diff != "" {
+		t.Errorf("the token (-want +got):\n%s", diff)
+	}
+	for target, status := range map[string]int{
+		"GET /rtc/members/publisher/uid/1": 404, "GET /rtc/unknown/publisher/uid/1": 403,
+		"GET /rtm/1": 403, // a viewer sends nothing
+	} {
+		if r := s.call(t, target, ""); r.status != status || strings.Contains(r.body, "007e") {
+			t.Errorf("%s: got %d %s, want %d", target, r.status, r.body, status)
+		}
+	}
+}
+
 func TestARoomIsMadeOnlyByAChannelsNameAndWhereThatIsAllowed(t *testing.T) {
 	s := newServer(t, func(set *settings) { set.access.Rooms.Implicit = false })
 	operator := usher.Identity{App: usher.DefaultApp, Kind: usher.LocalIdentity, Subject: "developer", Operator: true}

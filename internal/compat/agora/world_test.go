@@ -46,7 +46,9 @@ type settings struct {
 	who     identity.Authenticator
 	version string
 	closed  bool
-	access  access.Config
+	// public is the role of everybody, if everybody is served.
+	public usher.Role
+	access access.Config
 }
 
 // newServer returns the server of a developer, which makes tokens of 007,
@@ -80,9 +82,13 @@ func newServer(t testing.TB, edit ...func(*settings)) *server {
 	config.Platforms = map[string]platform.Platform{"agora": project}
 	s.access = access.New(config)
 	t.Cleanup(func() { _ = s.access.Close(context.Background()) })
+	d := compatagora.New(compatagora.Config{Access: s.access, Open: !set.closed}).Dialect()
+	if set.public != "" {
+		d.Access, d.PublicRole = httpd.ToPublic, set.public
+	}
 	s.handler, err = httpd.New(httpd.Config{
 		Identity: set.who, Logger: logger, Metrics: httpd.NewMetrics(prometheus.NewRegistry()), RequestIDs: ids,
-	}, compatagora.New(compatagora.Config{Access: s.access, Open: !set.closed}).Dialect())
+	}, d)
 	if err != nil {
 		t.Fatal(err)
 	}
