@@ -45,7 +45,7 @@ func New(config Config) *API { return &API{config} }
 // Dialect returns the routes.
 func (a *API) Dialect() httpd.Dialect {
 	return httpd.Dialect{Name: "native", CORS: httpd.CORS{Origins: a.Origins, Expose: exposed}, Routes: slices.Concat(
-		a.roomRoutes(), a.peopleRoutes(), a.operatorRoutes(),
+		a.roomRoutes(), a.credentialRoutes(), a.peopleRoutes(), a.operatorRoutes(),
 	)}
 }
 
@@ -67,6 +67,15 @@ func (a *API) roomRoutes() []httpd.Route {
 		{Pattern: "DELETE " + base + "/rooms/{room}/participants/{participant}", Caller: httpd.Known, Scope: usher.ParticipantWrite, Handle: a.removeParticipant},
 		{Pattern: "POST " + base + "/rooms/{room}/participants/{participant}/secret", Caller: httpd.Known, Scope: usher.ParticipantWrite, Handle: a.renewSecret},
 		{Pattern: "POST " + base + "/rooms/{room}/participants/{participant}/claim", Caller: httpd.Anyone, Handle: a.claim},
+	}
+}
+
+// credentialRoutes are those of the credentials of platforms.
+func (a *API) credentialRoutes() []httpd.Route {
+	return []httpd.Route{
+		{Pattern: "POST " + base + "/rooms/{room}/credentials", Caller: httpd.Known, Scope: usher.ParticipantCreate, Handle: a.issue},
+		{Pattern: "POST " + base + "/credentials/inspect", Caller: httpd.Known, Handle: a.inspect},
+		{Pattern: "GET " + base + "/ice-servers", Caller: httpd.Known, Handle: a.iceServers},
 	}
 }
 

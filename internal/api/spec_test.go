@@ -139,6 +139,8 @@ func TestSpecAndWireTypesAreTheSame(t *testing.T) {
 		"Taking": client.Taking{}, "RevokeRequest": client.RevokeRequest{}, "TakingPage": client.TakingPage{},
 		"Event": client.Event{}, "Decision": client.Decision{}, "EventPage": client.EventPage{},
 		"Key": client.Key{}, "KeyList": client.KeyList{}, "Me": client.Me{},
+		"CredentialRequest": client.CredentialRequest{}, "Credential": client.Credential{}, "InspectRequest": client.InspectRequest{},
+		"Inspection": client.Inspection{}, "ICEServers": client.ICEServers{}, "ICEServer": client.ICEServer{},
 	} {
 		got, want := map[string]bool{}, map[string]bool{}
 		goFields(reflect.TypeOf(value), got)
