@@ -16,6 +16,7 @@ import (
 	"usher/internal/config"
 	"usher/internal/datadir"
 	"usher/internal/httpd"
+	"usher/internal/turn"
 )
 
 // dataFlag is the flag of every command that works on a data folder, whether
@@ -23,6 +24,9 @@ import (
 type dataFlag struct {
 	Data   string `default:"usher-data" placeholder:"DIR" help:"The server's data folder (default: ${default})."`
 	create bool   `kong:"-"` // make a database where there is none
+	// configure returns the configuration of a server in this process; nil is
+	// the default one.
+	configure func(environment) (config.Config, error) `kong:"-"`
 }
 
 // controlBase is what the control socket is called in URLs that go nowhere.
@@ -61,7 +65,13 @@ func (d dataFlag) alone(ctx context.Context, env environment, f func(*client.API
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	cfg := config.Default()
+	if d.configure != nil {
+		if cfg, err = d.configure(env); err != nil {
+			return err
+		}
+	}
 	cfg.Data = d.Data
+	cfg.TURNServer = turn.DefaultConfig() // which listens nowhere
 	s, err := newServer(ctx, cfg, serverOptions{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err

@@ -23,12 +23,13 @@ func main() {
 	// A second signal ends the process at once, so that nobody has to wait for
 	// a shutdown that hangs.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], environment{Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}))
+	os.Exit(run(ctx, os.Args[1:], environment{Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
 }
 
 // environment is what a command has of the world around it.
 type environment struct {
 	Environ []string
+	Stdin   io.Reader
 	// Stdout carries only what was asked for; all else goes to Stderr.
 	Stdout, Stderr io.Writer
 }
@@ -39,6 +40,7 @@ type commands struct {
 	Client  clientCommand  `cmd:"" help:"Register and manage the back ends that may call the server."`
 	Explain explainCommand `cmd:"" help:"Explain a decision, by the id that a refused caller was told."`
 	Keys    keysCommand    `cmd:"" help:"List, rotate and retire the server's own signing keys."`
+	Token   tokenCommand   `cmd:"" help:"Inspect and issue tokens of the platforms that carry media."`
 	Doctor  doctorCommand  `cmd:"" help:"Check what the server depends on, and say what to do about it."`
 	Config  configCommand  `cmd:"" help:"Check, print and explain the configuration."`
 	Bench   benchCommand   `cmd:"" help:"Measure this build on this machine."`
