@@ -241,8 +241,25 @@ func TestAgorasLibraryAndWeReadEachOthersTokens(t *testing.T) {
 				if problem := checkAgora(result.Minted[i], d.Channel, d.User, time.Duration(d.Expire)*time.Second); problem != "" {
 					t.Errorf("%+v, by the library: %s", d, problem)
 				}
+				s.wantInspected(result.Minted[i], d)
 			}
 		})
+	}
+}
+
+// wantInspected checks that the server finds a token good.
+func (s *Server) wantInspected(token string, d agoraToken) {
+	s.t.Helper()
+	body, err := json.Marshal(map[string]string{"token": token, "room": d.Channel, "subject": d.User})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	a := s.must(http.StatusOK, http.MethodPost, "/api/v1/credentials/inspect", string(body), "Content-Type", "application/json")
+	if got := a.text(s.t, "format"); got != "agora "+d.Version {
+		s.t.Errorf("%+v: inspected as %q", d, got)
+	}
+	if got := a.text(s.t, "verified"); got != "good" {
+		s.t.Errorf("%+v: inspected and found %s: %s", d, got, a.Body)
 	}
 }
 
