@@ -73,6 +73,16 @@ func TestRequestsAsTheyAreSent(t *testing.T) {
 			`GET /api/v1/rooms/n/participants/..%2Fx  Authorization=Bearer t0ken`},
 		{"a claim", func() error { _, err := a.Claim(t.Context(), "r", "p", "s3cret"); return err },
 			`POST /api/v1/rooms/r/participants/p/claim {"secret":"s3cret"} Authorization=Bearer t0ken Content-Type=application/json`},
+		{"a credential", func() error {
+			_, err := a.Issue(t.Context(), "n", client.CredentialRequest{Platform: "agora/x", Subject: "7", TTL: 60})
+			return err
+		}, `POST /api/v1/rooms/n/credentials {"platform":"agora/x","subject":"7","ttl":60} Authorization=Bearer t0ken Content-Type=application/json`},
+		{"an inspection", func() error {
+			_, err := a.Inspect(t.Context(), client.InspectRequest{Token: "s3cret", Room: "n"})
+			return err
+		}, `POST /api/v1/credentials/inspect {"room":"n","token":"s3cret"} Authorization=Bearer t0ken Content-Type=application/json`},
+		{"ICE servers for a subject", func() error { _, err := a.ICEServers(t.Context(), client.ActFor("user:i#s")); return err },
+			`GET /api/v1/ice-servers  Authorization=Bearer t0ken Usher-Act-As=user:i#s`},
 		{"a renewal", func() error { _, err := a.RenewSecret(t.Context(), "r", "p"); return err },
 			`POST /api/v1/rooms/r/participants/p/secret  Authorization=Bearer t0ken`},
 		{"a client without scopes of its own", func() error {
