@@ -19,6 +19,7 @@ import (
 type benchCommand struct {
 	Join   benchJoin   `cmd:"" help:"Joins per second: create a room, add a participant, claim the secret, each on disk before it is answered."`
 	Decide benchDecide `cmd:"" help:"Authenticated, decided and recorded requests per second, beside a bare handler."`
+	Mint   benchMint   `cmd:"" help:"Credentials minted per second, by platform and format, beside a bare handler and other servers."`
 }
 
 type benchJoin struct {
@@ -73,7 +74,7 @@ func (c benchJoin) Run(ctx context.Context, env environment) (err error) {
 
 // measure runs one server on an empty folder and lets the clients join.
 func (c benchJoin) measure(ctx context.Context, parent string, mode sqlstore.Synchronous, clients int) (measurement, error) {
-	s, err := startBench(ctx, parent, mode)
+	s, err := startBench(ctx, parent, mode, nil)
 	if err != nil {
 		return measurement{}, err
 	}

@@ -24,8 +24,9 @@ type benchServer struct {
 }
 
 // startBench serves an empty folder in the parent, in development mode, which
-// has no limits, on a port of its own.
-func startBench(ctx context.Context, parent string, mode sqlstore.Synchronous) (*benchServer, error) {
+// has no limits, on a port of its own. The configuration is as edit, if not nil,
+// leaves it.
+func startBench(ctx context.Context, parent string, mode sqlstore.Synchronous, edit func(*config.Config)) (*benchServer, error) {
 	folder, err := os.MkdirTemp(parent, "data-")
 	if err != nil {
 		return nil, err
@@ -36,6 +37,9 @@ func startBench(ctx context.Context, parent string, mode sqlstore.Synchronous) (
 	}
 	cfg := config.Dev()
 	cfg.Data = folder
+	if edit != nil {
+		edit(&cfg)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
