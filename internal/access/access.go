@@ -92,7 +92,7 @@ func New(config Config) *Access {
 	a.rooms = room.New(config.Rooms, room.Deps{
 		Store: config.Store.Rooms(), IDs: config.IDs, Random: config.Random, Now: config.Now,
 		Logger: config.Logger, Node: a.node,
-		Changed: func(e store.Entry) { a.announce(e.Room.Key(), notice{Kind: rosterChanged}) },
+		Changed: a.placeEnded,
 		Ended:   func(r usher.Room) { a.announceEnd(r) },
 	})
 	return a
