@@ -46,6 +46,10 @@ type Identity struct {
 	Scopes Scopes
 	// Actor is the key of the client that acts for this identity, if one does.
 	Actor string
+	// For is the key of the identity on whose call we call ourselves.
+	For string
+	// Inviter is the key of whoever made the invite that a guest came by.
+	Inviter string
 	// IssuedAt is when what proves the identity was issued; zero is unknown,
 	// which counts as long ago.
 	IssuedAt time.Time

@@ -63,7 +63,7 @@ type Participant struct {
 	// it opens connections for as long as the participant is joined.
 	Token Digest
 	// Hold is by what the seat is kept, and HeldUntil how long without more
-	// news; the zero time is without end.
+	// news: for a SocketHold until the grant ends. The zero time is without end.
 	Hold      Hold
 	HeldUntil time.Time
 	// Attachment is the live connection of a SocketHold, and Node the epoch of

@@ -94,7 +94,7 @@ func New(config Config) *Access {
 	a.rooms = room.New(config.Rooms, room.Deps{
 		Store: config.Store.Rooms(), IDs: config.IDs, Random: config.Random, Now: config.Now,
 		Logger: config.Logger, Node: a.node,
-		Changed: func(e store.Entry) { a.announce(e.Room.Key(), notice{Kind: rosterChanged}) },
+		Changed: a.placeEnded,
 		Ended:   func(r usher.Room) { a.announceEnd(r) },
 	})
 	return a
@@ -111,14 +111,23 @@ func (a *Access) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("access: %w", err)
 	}
-	recording, stop := context.WithCancel(context.Background())
-	recorded := make(chan struct{})
-	go func() { defer close(recorded); a.record.run(recording) }()
-	a.stopRecord = func() { stop(); <-recorded }
+	a.startRecord()
 	if n > 0 {
 		a.config.Logger.Info("waiting for participants of an earlier run to come back", "participants", n)
 	}
 	return nil
+}
+
+// startRecord writes the record from now on. Only the first call counts: one
+// recorder has one writer.
+func (a *Access) startRecord() {
+	if a.stopRecord != nil {
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); a.record.run(ctx) }()
+	a.stopRecord = func() { stop(); <-done }
 }
 
 // Run sweeps and follows what is taken away until ctx ends: until nobody can

@@ -66,10 +66,11 @@ type Attachment struct {
 	out atomic.Bool
 }
 
-// detach tells the connection to close.
+// detach tells the connection to close, once.
 func (at *Attachment) detach(end End) {
-	at.out.Store(true)
-	at.conn.Detached(end)
+	if at.out.CompareAndSwap(false, true) {
+		at.conn.Detached(end)
+	}
 }
 
 // farewell bounds how long writing down the end of a connection may take.

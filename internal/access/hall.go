@@ -221,3 +221,13 @@ func (a *Access) present(ctx context.Context, key usher.RoomKey) ([]Present, err
 		q.After = page[len(page)-1].ID
 	}
 }
+
+// placeEnded tells of a place whose time was over. Its connection, if it has
+// one, is closed; the others see it gone.
+func (a *Access) placeEnded(e entry) {
+	n := notice{Kind: rosterChanged}
+	if p := e.Participant; !p.Expires.IsZero() && !a.now().Before(p.Expires) {
+		n = notice{Kind: participantRemoved, Participant: p.ID, Reason: "The time for which you were let in is over."}
+	}
+	a.announce(e.Room.Key(), n)
+}

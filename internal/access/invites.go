@@ -31,7 +31,7 @@ const maxInvite = 90 * 24 * time.Hour
 
 // CreateInvite makes a code that lets guests into a room.
 func (a *Access) CreateInvite(ctx context.Context, id usher.Identity, ref string, spec InviteSpec) (CreatedInvite, error) {
-	r, err := a.room(ctx, id, policy.ManageRoom, ref)
+	r, err := a.roomToGive(ctx, id, ref, spec.Role)
 	if err != nil {
 		return CreatedInvite{}, err
 	}
@@ -152,6 +152,9 @@ func (a *Access) Redeem(ctx context.Context, app string, code usher.Secret, name
 	if err != nil || r.Status == usher.RoomEnded {
 		return Redeemed{}, errNoInvite
 	}
+	if now := a.now(); !redeemable(invite, now) || a.taken.fromInvite(invite, now) {
+		return Redeemed{}, errNoInvite // before a name is compared, which would tell who is a member
+	}
 	if taken, err := a.nameOfMember(ctx, key, name); err != nil || taken {
 		return Redeemed{}, cmpErr(err, usher.Errorf(usher.Conflict, "name_taken", "A member of the room has that name; choose another."))
 	}
@@ -162,12 +165,9 @@ func (a *Access) Redeem(ctx context.Context, app string, code usher.Secret, name
 // fault comes first, so that no use is lost by it.
 func (a *Access) redeem(ctx context.Context, invite usher.Invite, r usher.Room, name string) (Redeemed, error) {
 	now := a.now()
-	if !redeemable(invite, now) || a.taken.fromInvite(invite) {
-		return Redeemed{}, errNoInvite
-	}
 	token, guest, err := a.config.Guests.Issue(usher.Identity{
 		App: r.App, Kind: usher.GuestIdentity, Subject: string(a.config.IDs.New()), Name: name,
-		Room: r.ID, Role: invite.Role,
+		Room: r.ID, Role: invite.Role, Inviter: invite.By,
 	}, invite.ID, invite.Expires)
 	if err != nil {
 		return Redeemed{}, wrapf("redeem", err)

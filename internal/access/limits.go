@@ -41,6 +41,9 @@ func (a *Access) limitMaker(id usher.Identity, q ask) error {
 		return nil
 	}
 	who, rate := maker(id), a.limits.config.Mint
+	if id.Kind == usher.GuestIdentity {
+		who = id.Key() // each for itself
+	}
 	if client, ok := clientOf(who); ok {
 		if own, ok := a.limits.config.Clients[client]; ok {
 			rate = own

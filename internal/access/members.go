@@ -13,7 +13,7 @@ import (
 
 // PutMember gives an identity, or a group, a standing role in a room.
 func (a *Access) PutMember(ctx context.Context, id usher.Identity, ref string, m usher.Member) (usher.Member, error) {
-	r, err := a.room(ctx, id, policy.ManageRoom, ref)
+	r, err := a.roomToGive(ctx, id, ref, m.Role)
 	if err != nil {
 		return usher.Member{}, err
 	}
@@ -95,4 +95,14 @@ func (a *Access) DeleteMember(ctx context.Context, id usher.Identity, ref, key s
 		return wrapf("delete member", err)
 	}
 	return nil
+}
+
+// roomToGive finds a room in which the caller may give others that role.
+func (a *Access) roomToGive(ctx context.Context, id usher.Identity, ref string, role usher.Role) (usher.Room, error) {
+	r, err := a.rooms.Find(ctx, id.App, ref)
+	if err != nil {
+		return usher.Room{}, err
+	}
+	_, err = a.decide(ctx, id, ask{action: policy.ManageRoom, room: &r, role: role})
+	return r, err
 }

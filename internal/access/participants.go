@@ -42,6 +42,9 @@ func (a *Access) AddParticipant(ctx context.Context, id usher.Identity, ref stri
 	if err := validatePlace(place); err != nil {
 		return Invited{}, err
 	}
+	if place.For == "" {
+		place.For = id.For
+	}
 	q := ask{action: policy.AddParticipant, room: &r, role: place.Role, lifetime: place.Lifetime, whom: place.For}
 	if id.Kind == usher.UserIdentity || id.Kind == usher.GuestIdentity {
 		q.action = policy.EnterRoom
@@ -69,12 +72,16 @@ func (a *Access) AddParticipant(ctx context.Context, id usher.Identity, ref stri
 }
 
 // maker is the key of whoever answers for what is made: the back end, where it
-// acts for somebody.
+// acts for somebody, and whoever invited a guest.
 func maker(id usher.Identity) string {
-	if id.Actor != "" {
+	switch {
+	case id.Actor != "":
 		return id.Actor
+	case id.Inviter != "":
+		return id.Inviter
+	default:
+		return id.Key()
 	}
-	return id.Key()
 }
 
 func isGuest(key string) bool { return strings.HasPrefix(key, string(usher.GuestIdentity)+":") }

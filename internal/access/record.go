@@ -61,6 +61,8 @@ const (
 	// recordRetry is how long a store that failed is left alone.
 	recordRetry = 500 * time.Millisecond
 	recordBatch = 2000
+	// recordWait is how long a call waits for its event to be on disk.
+	recordWait = 5 * time.Second
 	// recordQueue bounds what waits while the store can't be written. Beyond it
 	// decisions wait, and are not taken if that is too long: nothing goes
 	// unrecorded, and the queue does not grow. What has happened already is
@@ -148,6 +150,8 @@ func (r *recorder) await(events uint64) waiter {
 	return w
 }
 
+var errNoRecord = usher.Errorf(usher.Unavailable, "record_unavailable", "The decision could not be recorded in time; try again.")
+
 func (w waiter) wait(ctx context.Context) error {
 	if w.done == nil {
 		return nil
@@ -155,8 +159,10 @@ func (w waiter) wait(ctx context.Context) error {
 	select {
 	case <-w.done:
 		return nil
+	case <-time.After(recordWait):
+		return errNoRecord
 	case <-ctx.Done():
-		return usher.Errorf(usher.Unavailable, "record_unavailable", "The decision could not be recorded in time; try again.")
+		return errNoRecord
 	}
 }
 

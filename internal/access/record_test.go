@@ -207,7 +207,7 @@ func TestAStrictAuditWaitsForTheDisk(t *testing.T) {
 			_, err := a.CreateRoom(context.Background(), shop, access.RoomSpec{Name: "lobby"}, "")
 			answered <- err
 		}()
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Second)
 		select {
 		case err := <-answered:
 			t.Fatalf("answered before the decision was on disk: %v", err)
@@ -222,10 +222,34 @@ func TestAStrictAuditWaitsForTheDisk(t *testing.T) {
 		if e := refusal(t, err); e.Code != "record_unavailable" || e.Kind != usher.Unavailable {
 			t.Errorf("who did not wait got %+v", e)
 		}
+		tired := make(chan error, 1)
+		go func() {
+			_, err := a.CreateRoom(context.Background(), shop, access.RoomSpec{}, "")
+			tired <- err
+		}()
+		time.Sleep(time.Second)
 		close(db.hold)
 		if err := <-answered; err != nil {
 			t.Error(err)
 		}
+		if err := <-tired; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestNobodyWaitsForTheDiskForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := &failing{DB: openStore(t), hold: make(chan struct{})}
+		a := newAccess(t, db, &bus.Local{}, func(c *access.Config) { c.Record.Audit = access.Strict })
+		run(t, a)
+		begin := time.Now()
+		_, err := a.CreateRoom(context.Background(), shop, access.RoomSpec{}, "")
+		wantCode(t, "a disk that does not answer", err, "record_unavailable")
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		close(db.hold)
 	})
 }
 

@@ -159,7 +159,7 @@ func (k *taken) fromIdentity(id usher.Identity, now time.Time) (usher.Taking, bo
 		since = now // it is the back end's word, given now
 	}
 	list := []issued{{target{"identity", id.App + "/" + id.Key()}, since}}
-	for _, key := range []string{id.Key(), id.Actor} {
+	for _, key := range []string{id.Key(), id.Actor, id.Inviter} {
 		if client, ok := clientOf(key); ok {
 			list = append(list, issued{target{"client", id.App + "/" + client}, id.IssuedAt})
 		}
@@ -191,7 +191,7 @@ func (k *taken) fromParticipant(p usher.Participant, now time.Time) (usher.Takin
 		made = earliest(made, decided)
 	}
 	own, proven := made, earliest(made, p.ProvenAt)
-	if p.Maker == p.Identity {
+	if p.Maker == p.Identity || isGuest(p.Identity) {
 		own = proven
 	}
 	list := []issued{
@@ -199,7 +199,7 @@ func (k *taken) fromParticipant(p usher.Participant, now time.Time) (usher.Takin
 		{target{"identity", p.App + "/" + p.Identity}, own},
 		{target{"room", p.App + "/" + string(p.Room)}, made},
 	}
-	if isGuest(p.Maker) {
+	if isGuest(p.Identity) {
 		list = append(list, issued{target{"room", p.App + "/" + string(p.Room)}, proven})
 	}
 	if client, ok := clientOf(p.Maker); ok {
@@ -217,8 +217,8 @@ func (k *taken) fromParticipant(p usher.Participant, now time.Time) (usher.Takin
 }
 
 // fromInvite reports whether the code of an invite is void: its room, or
-// whoever made it.
-func (k *taken) fromInvite(i usher.Invite) bool {
+// whoever made it, also by a ban from the room.
+func (k *taken) fromInvite(i usher.Invite, now time.Time) bool {
 	list := []issued{
 		{target{"room", i.App + "/" + string(i.Room)}, i.CreatedAt()},
 		{target{"identity", i.App + "/" + i.By}, i.CreatedAt()},
@@ -228,8 +228,11 @@ func (k *taken) fromInvite(i usher.Invite) bool {
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	_, void := k.any(list)
-	return void
+	if _, void := k.any(list); void {
+		return true
+	}
+	e := k.bans[banKey{usher.RoomKey{App: i.App, ID: i.Room}, i.By}]
+	return e != nil && e.voids(i.CreatedAt(), now)
 }
 
 // closed reports whether nothing can be issued any more to, by or in a target.

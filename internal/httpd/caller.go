@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -44,6 +45,8 @@ func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
 			if err := identity.SameSite(r.Method, r.Header, h.dialect.CORS.Origins); err != nil {
 				return usher.Identity{}, err
 			}
+		}
+		if !proof.Malformed {
 			proof.Session = r.Header
 		}
 	case ToPublic:
@@ -70,7 +73,9 @@ func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
 	id, err := h.Identity.Authenticate(r.Context(), proof)
 	if err != nil && usher.AsError(err).Kind == usher.Unauthenticated {
 		h.Metrics.unknown(h.dialect.Name, usher.AsError(err).Code)
-		h.failed.Allow(address)
+		if !errors.Is(err, identity.ErrUnknown) { // who presents nothing guesses nothing
+			h.failed.Allow(address)
+		}
 	}
 	return id, err
 }

@@ -38,7 +38,12 @@ func (l *loopback) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := req.Context().Err(); err != nil {
 		return nil, err
 	}
-	ctx := context.WithValue(req.Context(), vouchedKey{}, l.caller)
+	caller := l.caller
+	if outer := Identity(req.Context()); outer.Kind == usher.UserIdentity || outer.Kind == usher.GuestIdentity || outer.Kind == usher.ClientIdentity {
+		// What is taken from whoever made us call is taken from what we make.
+		caller.For, caller.IssuedAt = outer.Key(), outer.IssuedAt
+	}
+	ctx := context.WithValue(req.Context(), vouchedKey{}, caller)
 	ctx = context.WithValue(ctx, identityKey{}, usher.Identity{}) // whoever made us call is not our caller
 	in := req.Clone(WithOrigin(ctx, l.origin))
 	in.RequestURI = req.URL.RequestURI()

@@ -46,6 +46,7 @@ type guestClaims struct {
 	Room     usher.ID    `json:"room"`
 	Role     usher.Role  `json:"role"`
 	Invite   usher.ID    `json:"invite"`
+	Inviter  string      `json:"inviter,omitempty"`
 	IssuedAt numericDate `json:"iat"`
 	Expires  numericDate `json:"exp"`
 	ID       string      `json:"jti"`
@@ -73,7 +74,7 @@ func (g *Guests) Issue(guest usher.Identity, invite usher.ID, expires time.Time)
 	}
 	c := guestClaims{
 		Issuer: g.Issuer, Audience: g.Issuer, App: guest.App, Subject: guest.Subject, Name: guest.Name,
-		Room: guest.Room, Role: guest.Role, Invite: invite,
+		Room: guest.Room, Role: guest.Role, Invite: invite, Inviter: guest.Inviter,
 		IssuedAt: numericDate{now}, Expires: numericDate{expires.UTC().Truncate(time.Microsecond)}, ID: jti,
 	}
 	if c.App == "" {
@@ -91,7 +92,7 @@ func (g *Guests) Issue(guest usher.Identity, invite usher.ID, expires time.Time)
 
 func (c guestClaims) identity() usher.Identity {
 	return usher.Identity{
-		App: c.App, Kind: usher.GuestIdentity, Subject: c.Subject, Name: c.Name, Room: c.Room, Role: c.Role,
+		App: c.App, Kind: usher.GuestIdentity, Subject: c.Subject, Name: c.Name, Room: c.Room, Role: c.Role, Inviter: c.Inviter,
 		IssuedAt: c.IssuedAt.Time, Expires: c.Expires.Time, Proof: "guest invite " + string(c.Invite),
 	}
 }

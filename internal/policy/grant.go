@@ -63,6 +63,9 @@ func (p *Policy) grantTime(d *usher.Decision, req Request, now time.Time) *usher
 	asked := req.Lifetime
 	if asked == 0 {
 		asked = p.config.Lifetime
+		if req.Identity.Kind == usher.ClientIdentity {
+			asked = p.config.MaxLifetime // a back end knows its users; it can ask for less
+		}
 	}
 	d.Expires = d.NotBefore.Add(min(asked, p.config.MaxLifetime))
 	cut := asked > p.config.MaxLifetime

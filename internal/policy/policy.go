@@ -88,6 +88,9 @@ func (p *Policy) Decide(req Request, now time.Time) Verdict {
 	standing, refusal := p.standing(req)
 	v := Verdict{Decision: usher.Decision{Action: string(req.Action), Rule: standing.rule}, Err: refusal}
 	v.Proof = req.Identity.Proof
+	if v.Err == nil && req.Action == ManageRoom {
+		v.Err = p.giving(req.Role, standing)
+	}
 	if v.Err == nil && grants(req.Action) {
 		v.Err = p.grant(&v.Decision, req, standing, now)
 	}
@@ -96,6 +99,15 @@ func (p *Policy) Decide(req Request, now time.Time) Verdict {
 		v.Code = v.Err.Code
 	}
 	return v
+}
+
+// giving refuses to let a role be given, by a membership or an invite, that may
+// do more than the giver: nobody gets more by way of somebody else.
+func (p *Policy) giving(role usher.Role, s standing) *usher.Error {
+	if role == "" || s.most == "" || p.roles[role].Within(p.roles[s.most]) {
+		return nil
+	}
+	return usher.Errorf(usher.Forbidden, "role_exceeds", "The role %s may do more than you may in this room; %s is the most that you can give.", role, s.most)
 }
 
 // grants reports whether the action makes a place in a room, or its equal.
@@ -132,7 +144,7 @@ func (p *Policy) standing(req Request) (standing, *usher.Error) {
 		return standing{rule: "nobody"}, errNobody
 	case id.Kind == usher.LocalIdentity:
 		return standing{"local operator", usher.Host, usher.Speaker}, nil
-	case req.Banned && grants(req.Action):
+	case req.Banned && (grants(req.Action) || !id.Operator):
 		return standing{rule: "ban"}, errBanned
 	case id.Operator && !grants(req.Action):
 		// An operator sees and ends everything, but enters a room as anybody.

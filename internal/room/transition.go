@@ -37,7 +37,7 @@ type moment struct {
 
 // heldUntil is how long a seat is kept without more news.
 func (m moment) heldUntil(p usher.Participant) time.Time {
-	if p.UpdatedAt.Before(m.started) {
+	if p.UpdatedAt.Before(m.started) && p.Hold != usher.SocketHold {
 		return later(p.HeldUntil, m.started.Add(m.rules.Grace))
 	}
 	return p.HeldUntil
@@ -115,6 +115,8 @@ func (m moment) settle(e store.Entry) store.Entry {
 		return e
 	case p.Hold == usher.GraceHold:
 		return m.unseat(e, usher.ParticipantLeft, p.LostAt)
+	case p.Hold == usher.SocketHold:
+		return m.unseat(e, usher.ParticipantLeft, p.HeldUntil)
 	case !p.LostAt.IsZero():
 		return m.unseat(e, usher.ParticipantLeft, p.HeldUntil)
 	default:
@@ -208,7 +210,9 @@ func (m moment) attach(e store.Entry, token usher.Secret, attachment, node usher
 	case !p.Seated() || m.expired(*p):
 		return e, errToken
 	}
-	p.Hold, p.HeldUntil, p.LostAt = usher.SocketHold, time.Time{}, time.Time{}
+	// A connection keeps its seat until it ends, and at most for as long as the
+	// place is granted.
+	p.Hold, p.HeldUntil, p.LostAt = usher.SocketHold, p.Expires, time.Time{}
 	p.Attachment, p.Node = attachment, node
 	return e, nil
 }
