@@ -24,7 +24,7 @@ type sessions struct{ asked *[]identity.Proof }
 
 func (s sessions) Authenticate(_ context.Context, p identity.Proof) (usher.Identity, error) {
 	*s.asked = append(*s.asked, p)
-	if p.Session.Get("Cookie") != "session=1" {
+	if p.Bearer != "" || p.Session.Get("Cookie") != "session=1" { // as identity.Forward, unless it is to judge tokens
 		return usher.Identity{}, identity.ErrNotMine
 	}
 	return usher.Identity{App: usher.DefaultApp, Kind: usher.UserIdentity, Issuer: "session", Subject: "anna"}, nil
@@ -58,7 +58,7 @@ func TestTheAppsOwnSession(t *testing.T) {
 		"a write from a null origin":        {httpd.BySession, "POST", append([]string{"Origin", "null"}, cookie...), 403, false},
 		"a socket from another site's page": {httpd.BySession, "GET", append([]string{"Upgrade", "websocket", "Origin", "https://evil.example"}, cookie...), 403, false},
 		"a token beside a cookie":           {httpd.BySession, "POST", append([]string{"Authorization", "Bearer user"}, cookie...), 200, false},
-		"a bad token beside a cookie":       {httpd.BySession, "POST", append([]string{"Authorization", "Bearer bad", "Origin", app}, cookie...), 401, false},
+		"a bad token beside a cookie":       {httpd.BySession, "POST", append([]string{"Authorization", "Bearer bad", "Origin", app}, cookie...), 401, true},
 		"a dialect that wants credentials":  {httpd.ByIdentity, "POST", append([]string{"Origin", app}, cookie...), 401, false},
 		"a dialect that does not say":       {"", "GET", cookie, 401, false},
 		"a public dialect":                  {httpd.ToPublic, "POST", append([]string{"Origin", app}, cookie...), 200, false},
