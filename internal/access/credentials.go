@@ -106,7 +106,8 @@ func (a *Access) roomToEnter(ctx context.Context, id usher.Identity, ref string,
 	if err := a.may(ctx, id, policy.CreateRoom, nil); err != nil {
 		return usher.Room{}, err
 	}
-	r, err = a.rooms.Create(ctx, id.App, id.Key(), room.Spec{Name: ref, Admission: usher.AdmitOpen})
+	// It belongs to nobody: whoever happens to name a room first is no host of it.
+	r, err = a.rooms.Create(ctx, id.App, "", room.Spec{Name: ref, Admission: usher.AdmitOpen})
 	if usher.AsError(err).Code == "room_exists" {
 		return a.rooms.Find(ctx, id.App, ref) // somebody else was faster
 	}
