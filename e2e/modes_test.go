@@ -153,3 +153,30 @@ func TestTheTutorialIsServedToThePublic(t *testing.T) {
 		}
 	})
 }
+
+// What is taken from a user is taken from what the tutorial's back end made for
+// it, although that is made by a call of ours to our own VPaaS.
+func TestABanReachesPlacesThatTheTutorialMade(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	s := start(t, options{Config: trusting(i.entry()) + "compat: {meetings: {enabled: true}}\n"})
+	ann := bearer(s.Secret(i.token("ann").Reveal()))
+	_, _, p := s.tutorial(ann...)
+	again := s.must(http.StatusOK, http.MethodPost, "/meetings/"+p.Room+"/participants", "", ann...)
+	unclaimed := place{p.Room, again.text(t, "id"), s.Secret(again.text(t, "participant_secret"))}
+	c := dialSeat(t, s, s.joined(p))
+	c.authenticate(t)
+
+	if _, err := s.operator().Ban(t.Context(), p.Room, client.BanRequest{Identity: i.user("ann"), Reason: "enough"}); err != nil {
+		t.Fatal(err)
+	}
+	if code := c.untilClosed(); code != 4001 {
+		t.Errorf("the connection was closed with %d, want 4001", code)
+	}
+	if a, err := s.join(unclaimed); err != nil || a.Status != http.StatusNotFound {
+		t.Errorf("a place that was made before is claimed after: got status %d, %v", a.Status, err)
+	}
+	if a := s.do(http.MethodPost, "/meetings/"+p.Room+"/participants", "", ann...); a.Status == http.StatusOK {
+		t.Error("the banned one gets another place")
+	}
+}

@@ -134,14 +134,12 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 // dialects is the list of everything that is served.
 func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prometheus.Registry) []httpd.Dialect {
 	native := api.New(api.Config{Access: s.access, Origins: cfg.Server.Origins, DevLogin: s.callers.dev})
-	dialects := []httpd.Dialect{
-		httpd.Operations{
-			Ready:   s.ready,
-			Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
-			JWKS:    ring.JWKS,
-		}.Dialect(),
-		native.Dialect(),
+	operations := httpd.Operations{
+		Ready:   s.ready,
+		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+		JWKS:    ring.JWKS,
 	}
+	dialects := append(operations.Dialects(), native.Dialect())
 	if cfg.Dev {
 		dialects = append(dialects, native.DevDialect())
 	}

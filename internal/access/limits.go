@@ -12,6 +12,7 @@ import (
 type limiters struct {
 	config            limit.Config
 	mint, room, claim *limit.Keyed
+	warned            *limit.Keyed // limits the lines about the others
 }
 
 func newLimiters(config limit.Config, now func() time.Time) limiters {
@@ -20,7 +21,17 @@ func newLimiters(config limit.Config, now func() time.Time) limiters {
 		mint:   limit.New(config.Mint, now),
 		room:   limit.New(config.Room, now),
 		claim:  limit.New(config.Claim, now),
+		warned: limit.New(limit.Rate{Count: 1, Per: time.Minute}, now),
 	}
+}
+
+// exceeded is what a caller is told who met a limit. It is one line in the log
+// for a burst, not one for each call.
+func (a *Access) exceeded(name, key string, wait time.Duration) error {
+	if _, first := a.limits.warned.Allow(name + " " + key); first {
+		a.config.Logger.Warn("a limit was met: what goes beyond it is refused for a while", "limit", name, "of", key)
+	}
+	return limit.Exceeded(wait)
 }
 
 // makes reports whether an action makes something. Only that is limited: to
@@ -50,7 +61,7 @@ func (a *Access) limitMaker(id usher.Identity, q ask) error {
 		}
 	}
 	if wait, ok := a.limits.mint.AllowAt(id.App+"/"+who, rate); !ok {
-		return limit.Exceeded(wait)
+		return a.exceeded("mint", who, wait)
 	}
 	return nil
 }
@@ -62,7 +73,7 @@ func (a *Access) limitRoom(id usher.Identity, q ask) error {
 		return nil
 	}
 	if wait, ok := a.limits.room.Allow(id.App + "/" + string(q.room.ID)); !ok {
-		return limit.Exceeded(wait)
+		return a.exceeded("room", string(q.room.ID), wait)
 	}
 	return nil
 }
@@ -70,7 +81,7 @@ func (a *Access) limitRoom(id usher.Identity, q ask) error {
 // limitGuess limits guesses at one participant's secret.
 func (a *Access) limitGuess(key usher.ParticipantKey) error {
 	if wait, ok := a.limits.claim.Allow(key.App + "/" + string(key.Room) + "/" + string(key.ID)); !ok {
-		return limit.Exceeded(wait)
+		return a.exceeded("claim", string(key.ID), wait)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package access_test
 
 import (
+	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -132,4 +134,26 @@ func TestThePublicIsNotOneCaller(t *testing.T) {
 		_, err := a.Issue(t.Context(), public, "none", "x")
 		wantCode(t, "the public", err, "platform_not_configured")
 	}
+}
+
+func TestABurstIsOneLineInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		a := newAccess(t, openStore(t), &bus.Local{}, limited(limit.Config{Mint: limit.Rate{Count: 3, Per: time.Minute}}), func(c *access.Config) {
+			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		})
+		for range 200 {
+			_, _ = a.CreateRoom(t.Context(), user("ann"), access.RoomSpec{}, "")
+		}
+		if got := strings.Count(log.String(), "a limit was met"); got != 1 {
+			t.Errorf("%d lines for a burst, want 1:\n%s", got, log.String())
+		}
+		time.Sleep(2 * time.Minute)
+		for range 200 {
+			_, _ = a.CreateRoom(t.Context(), user("ann"), access.RoomSpec{}, "")
+		}
+		if got := strings.Count(log.String(), "a limit was met"); got != 2 {
+			t.Errorf("%d lines for two bursts, want 2:\n%s", got, log.String())
+		}
+	})
 }

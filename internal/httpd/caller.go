@@ -104,7 +104,11 @@ func (h *route) limitOpen(r *http.Request) error {
 	if vouched || From(r.Context()).Local {
 		return nil
 	}
-	if wait, ok := h.open.Allow(h.addressKey(r)); !ok {
+	address := h.addressKey(r)
+	if wait, ok := h.open.Allow(address); !ok {
+		if _, first := h.warned.Allow("open " + address); first {
+			h.Logger.Warn("an address calls what anyone may call too often and is refused for a while", "address", address)
+		}
 		return limit.Exceeded(wait)
 	}
 	return nil

@@ -49,7 +49,7 @@ func New(config Config, dialects ...Dialect) (http.Handler, error) {
 	s := &server{
 		Config: config, mux: mux, dialects: dialects,
 		open: limit.New(config.Limits.Open, config.Now), failed: limit.New(config.Limits.Failed, config.Now),
-		warned: limit.New(limit.Rate{Count: 1, Per: config.Limits.Failed.Per}, config.Now),
+		warned: limit.New(limit.Rate{Count: 1, Per: time.Minute}, config.Now),
 	}
 	for _, d := range dialects {
 		methods := make(map[string][]string) // by path
@@ -88,7 +88,7 @@ type server struct {
 	mux      *http.ServeMux
 	dialects []Dialect
 	// open and failed limit the calls that anyone may make, and those that fail
-	// to say who calls, by address; warned limits the lines about the latter.
+	// to say who calls, by address; warned limits the lines about both.
 	open, failed, warned *limit.Keyed
 }
 

@@ -19,17 +19,18 @@ type Operations struct {
 	JWKS func() []byte
 }
 
-// Dialect returns the routes.
-func (o Operations) Dialect() Dialect {
-	return Dialect{
-		Name: "operations",
-		CORS: CORS{Any: true},
-		Routes: []Route{
+// Dialects returns the routes: those for whoever runs the server, which no page
+// of another origin may read, and our public keys, which every page may.
+func (o Operations) Dialects() []Dialect {
+	return []Dialect{
+		{Name: "operations", Routes: []Route{
 			{Pattern: "GET /healthz", Caller: Anyone, Handle: o.healthy},
 			{Pattern: "GET /readyz", Caller: Anyone, Handle: o.ready},
 			{Pattern: "GET /metrics", Caller: Operators, Handle: o.metrics},
+		}},
+		{Name: "keys", CORS: CORS{Any: true}, Routes: []Route{
 			{Pattern: "GET /.well-known/jwks.json", Caller: Anyone, Handle: o.jwks},
-		},
+		}},
 	}
 }
 
