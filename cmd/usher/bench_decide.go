@@ -6,6 +6,7 @@ import (
 
 	"usher"
 	"usher/internal/access"
+	"usher/internal/identity"
 )
 
 type benchDecide struct {
@@ -22,7 +23,7 @@ func (c benchDecide) Run(ctx context.Context, env environment) (err error) {
 
 // callsToDecide makes a back end with a room, and a user who is a stranger to it.
 func callsToDecide(ctx context.Context, s *benchServer) ([]measuredCall, error) {
-	added, err := s.access.AddClient(ctx, localOperator(), access.ClientSpec{Name: "bench", APIKey: true}, "")
+	added, err := s.access.AddClient(ctx, identity.LocalOperator(), access.ClientSpec{Name: "bench", APIKey: true}, "")
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"usher"
 	"usher/internal/access"
 	"usher/internal/config"
+	"usher/internal/identity"
 )
 
 type benchMint struct {
@@ -47,7 +48,7 @@ func (c benchMint) Run(ctx context.Context, env environment) (err error) {
 
 // calls makes a back end with a room, for which every call mints.
 func (c benchMint) calls(ctx context.Context, s *benchServer) ([]measuredCall, error) {
-	added, err := s.access.AddClient(ctx, localOperator(), access.ClientSpec{Name: "bench", APIKey: true}, "")
+	added, err := s.access.AddClient(ctx, identity.LocalOperator(), access.ClientSpec{Name: "bench", APIKey: true}, "")
 	if err != nil {
 		return nil, err
 	}

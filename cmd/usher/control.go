@@ -11,11 +11,11 @@ import (
 	"os"
 	"path/filepath"
 
-	"usher"
 	"usher/client"
 	"usher/internal/config"
 	"usher/internal/datadir"
 	"usher/internal/httpd"
+	"usher/internal/identity"
 	"usher/internal/turn"
 )
 
@@ -77,7 +77,7 @@ func (d dataFlag) alone(ctx context.Context, env environment, f func(*client.API
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	return call(httpd.Loopback(s.handler, localOperator(), httpd.Origin{Base: controlBase, Local: true}), f)
+	return call(httpd.Loopback(s.handler, identity.LocalOperator(), httpd.Origin{Base: controlBase, Local: true}), f)
 }
 
 // call gives f the API that the transport reaches.
@@ -87,9 +87,4 @@ func call(transport http.RoundTripper, f func(*client.API) error) error {
 		return err
 	}
 	return f(a)
-}
-
-// localOperator is whoever runs a command on the data folder.
-func localOperator() usher.Identity {
-	return usher.Identity{App: usher.DefaultApp, Kind: usher.LocalIdentity, Subject: "operator", Name: "an operator on this machine", Operator: true, Scopes: usher.AllScopes}
 }

@@ -24,6 +24,7 @@ import (
 	"usher/internal/config"
 	"usher/internal/datadir"
 	"usher/internal/httpd"
+	"usher/internal/identity"
 	"usher/internal/limit"
 )
 
@@ -131,7 +132,7 @@ func (o *outside) furnish(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx, id := t.Context(), localOperator()
+	ctx, id := t.Context(), identity.LocalOperator()
 	room, err := o.access.CreateRoom(ctx, id, access.RoomSpec{}, "")
 	must(err)
 	invited, err := o.access.AddParticipant(ctx, id, string(room.ID), access.Place{}, "")
@@ -158,7 +159,7 @@ func (o *outside) furnish(t *testing.T) {
 // state is everything that a route could have changed.
 func (o *outside) state(t *testing.T) map[string]any {
 	t.Helper()
-	ctx, id, room, page := t.Context(), localOperator(), string(o.room.ID), access.Page{Limit: 100}
+	ctx, id, room, page := t.Context(), identity.LocalOperator(), string(o.room.ID), access.Page{Limit: 100}
 	state := make(map[string]any)
 	note := func(what string, value any, err error) {
 		t.Helper()

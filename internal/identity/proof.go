@@ -75,10 +75,16 @@ func (Local) Authenticate(_ context.Context, p Proof) (usher.Identity, error) {
 	if !p.Local {
 		return usher.Identity{}, ErrNotMine
 	}
+	return LocalOperator(), nil
+}
+
+// LocalOperator is whoever works on the machine itself, and has shown it by
+// reaching the data folder.
+func LocalOperator() usher.Identity {
 	return usher.Identity{
 		App: usher.DefaultApp, Kind: usher.LocalIdentity, Subject: "operator",
 		Name: "an operator on this machine", Operator: true, Scopes: usher.AllScopes,
-	}, nil
+	}
 }
 
 // Dev, last in the chain of development mode, takes whoever presents nothing
