@@ -31,14 +31,14 @@ const maxInvite = 90 * 24 * time.Hour
 
 // CreateInvite makes a code that lets guests into a room.
 func (a *Access) CreateInvite(ctx context.Context, id usher.Identity, ref string, spec InviteSpec) (CreatedInvite, error) {
+	if spec.Role == "" {
+		spec.Role = usher.Speaker
+	}
 	r, err := a.roomToGive(ctx, id, ref, spec.Role)
 	if err != nil {
 		return CreatedInvite{}, err
 	}
 	now := a.now()
-	if spec.Role == "" {
-		spec.Role = usher.Speaker
-	}
 	if spec.Expires.IsZero() {
 		spec.Expires = now.Add(a.config.Policy.MaxLifetime)
 	}
