@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -294,19 +295,31 @@ func TestRemoteForgetsWithdrawnKeys(t *testing.T) {
 }
 
 func TestRemoteRefreshesInTheBackground(t *testing.T) {
-	is := newIssuer(t, jwk("a", "", edKey()))
-	r := is.remote(t)
-	want(t, r, "a", "EdDSA", nil)
-	asked, release := is.hang(t, jwk("b", "", edKey()))
-	is.pass(10 * time.Minute)
-	want(t, r, "a", "EdDSA", nil) // while the issuer has not answered
-	<-asked
-	want(t, r, "a", "EdDSA", nil)
-	release()
-	settle(t, r)
-	want(t, r, "b", "EdDSA", nil)
-	want(t, r, "a", "EdDSA", keys.ErrUnknownKey)
-	wantFetches(t, r, is, 2)
+	synctest.Test(t, func(t *testing.T) {
+		is := &issuer{Server: &httptest.Server{URL: "https://issuer.example"}, now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+		is.publish(jwk("a", "", edKey()))
+		r := is.remote(t, func(c *keys.RemoteConfig) { c.HTTP = &http.Client{Transport: direct{is}} })
+		want(t, r, "a", "EdDSA", nil)
+		_, release := is.hang(t, jwk("b", "", edKey()))
+		is.pass(10 * time.Minute)
+		want(t, r, "a", "EdDSA", nil) // while the issuer has not answered
+		synctest.Wait()
+		want(t, r, "a", "EdDSA", nil)
+		release()
+		synctest.Wait()
+		want(t, r, "b", "EdDSA", nil)
+		wantFetches(t, r, is, 2)
+		want(t, r, "a", "EdDSA", keys.ErrUnknownKey)
+	})
+}
+
+// direct reaches a handler without a network.
+type direct struct{ http.Handler }
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer := httptest.NewRecorder()
+	d.ServeHTTP(answer, r)
+	return answer.Result(), nil
 }
 
 func TestRemoteHeedsCacheControl(t *testing.T) {
