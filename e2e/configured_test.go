@@ -76,18 +76,25 @@ func (s *Server) unauthenticated(dialect, code string) int {
 // recorded returns the events of a query once there are n of them on disk.
 func (s *Server) recorded(n int, q client.EventQuery) []client.Event {
 	s.t.Helper()
-	ctx := within(s.t, 10*time.Second)
+	ctx := within(s.t, time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	var events []client.Event
 	for {
 		page, err := s.operator().EventPage(ctx, q)
-		if err == nil && len(page.Events) >= n {
-			return page.Events
+		if err == nil {
+			events, q.Cursor = append(events, page.Events...), page.NextCursor
+		}
+		switch {
+		case len(events) >= n:
+			return events
+		case err == nil && page.More:
+			continue
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			s.t.Fatalf("the record has %+v, error %v, want %d events", page.Events, err, n)
+			s.t.Fatalf("the record has %+v, error %v, want %d events", events, err, n)
 		}
 	}
 }

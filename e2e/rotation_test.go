@@ -124,7 +124,7 @@ func (c *caller) once(ctx context.Context, s *Server) error {
 func TestRotatingKeysUnderLoadFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{Config: unlimited})
-	ctx := within(t, rotating+time.Minute)
+	ctx := within(t, 3*rotating)
 	backEnd := s.newBackEnd()
 	own, err := backEnd.token()
 	if err != nil {
@@ -174,25 +174,20 @@ func TestRotatingKeysUnderLoadFailsNoRequest(t *testing.T) {
 	rotations := 0
 	every := time.NewTicker(time.Second)
 	defer every.Stop()
-	for end := time.After(rotating); ; {
-		select {
-		case <-every.C:
-			if _, err := operator.RotateKeys(ctx); err != nil {
-				failed = append(failed, fmt.Errorf("rotate: %w", err))
-			}
-			rotations++
-			continue
-		case <-end:
+	for range int(rotating / time.Second) {
+		<-every.C
+		if _, err := operator.RotateKeys(ctx); err != nil {
+			failed = append(failed, fmt.Errorf("rotate: %w", err))
 		}
-		break
+		rotations++
 	}
 	close(over)
 	wg.Wait()
 	if err := errors.Join(append(failed, results...)...); err != nil {
 		t.Error(err)
 	}
-	if rotations < int(rotating/time.Second)-2 || calls.Load() < 100 {
-		t.Errorf("there were only %d rotations and %d rounds of calls", rotations, calls.Load())
+	if calls.Load() < 100 {
+		t.Errorf("there were only %d rounds of calls in %d rotations", calls.Load(), rotations)
 	}
 	t.Logf("%d rotations, %d rounds of an issue, a verification and three calls", rotations, calls.Load())
 }

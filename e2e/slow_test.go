@@ -68,7 +68,7 @@ func TestSlowSendersAreCutOffAndHoldNobodyUp(t *testing.T) {
 	for served := 0; ; served++ {
 		begun := time.Now()
 		x.must(http.StatusOK, http.MethodGet, "/api/v1/rooms/standing", "")
-		if took := time.Since(begun); took > 5*time.Second {
+		if took := time.Since(begun); took > 15*time.Second {
 			t.Errorf("request %d waited %v behind slow ones", served, took)
 		}
 		select {

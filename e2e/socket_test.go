@@ -11,7 +11,7 @@ import (
 )
 
 // socketTime bounds every single thing that a test waits for on a socket.
-const socketTime = 15 * time.Second
+const socketTime = 30 * time.Second
 
 // socketConn is a participant's connection, from the side of the SDK.
 type socketConn struct {

@@ -88,7 +88,8 @@ func wantOut(t *testing.T, told <-chan closed, taken time.Time) {
 	if !finalCode(got.code) || got.code == 1000 {
 		t.Errorf("the open socket was closed with %d, after which the SDK comes back or takes it for its own end", got.code)
 	}
-	if late := got.at.Sub(taken); late > time.Second {
+	// It takes milliseconds; the bound leaves room for a machine that is busy.
+	if late := got.at.Sub(taken); late > 10*time.Second {
 		t.Errorf("the open socket was closed %v after the answer", late)
 	}
 }
