@@ -37,6 +37,9 @@ var (
 	// ErrUnchanged is returned by a change function to say that all is well as
 	// it stands: nothing is written, and the caller gets the records and no error.
 	ErrUnchanged = errors.New("unchanged")
+	// ErrDelete is returned by a change function to have the record deleted, where
+	// the contract says that it can.
+	ErrDelete = errors.New("delete the record")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("store is closed")
 )
@@ -50,6 +53,7 @@ type DB interface {
 	Members() Members
 	Invites() Invites
 	Takings() Takings
+	Stays() Stays
 	Record() Record
 	// Ping fails when the store can't serve.
 	Ping(ctx context.Context) error
@@ -226,6 +230,29 @@ type Takings interface {
 	Append(ctx context.Context, t usher.Taking) (usher.Taking, error)
 	// After returns what follows a number, in order.
 	After(ctx context.Context, seq int64, limit int) ([]usher.Taking, error)
+}
+
+// Stays keeps what rooms have on foreign platforms, and with it what has yet to
+// be taken back there. It does not ask whether the room is there.
+type Stays interface {
+	// Change changes one stay. If there is none, change is given one that has
+	// nothing but its key, and what it returns is made, with the Version 1. It
+	// has the stay deleted by ErrDelete; then Change returns it as it was.
+	Change(ctx context.Context, key usher.StayKey, change func(usher.Stay) (usher.Stay, error)) (usher.Stay, error)
+	// List returns stays after a key that need not exist any more: those of a
+	// room by the rest of their keys, or all, in an order in which those of a
+	// room follow each other.
+	List(ctx context.Context, q StayQuery) ([]usher.Stay, error)
+	// Due returns the stays on a platform whose Due is set, the soonest first.
+	Due(ctx context.Context, platform string, limit int) ([]usher.Stay, error)
+}
+
+// StayQuery selects a page of stays.
+type StayQuery struct {
+	// Room restricts the list to the stays of one room, if not zero.
+	Room  usher.RoomKey
+	After usher.StayKey
+	Limit int
 }
 
 // Batch is a part of the record: events of one node that were written down

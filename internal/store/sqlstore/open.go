@@ -188,6 +188,9 @@ func (db *DB) Invites() store.Invites { return invites{db} }
 // Takings returns the sequence of what was taken away.
 func (db *DB) Takings() store.Takings { return takings{db} }
 
+// Stays returns what rooms have on foreign platforms.
+func (db *DB) Stays() store.Stays { return stays{db} }
+
 // Record returns what happened.
 func (db *DB) Record() store.Record { return record{db} }
 

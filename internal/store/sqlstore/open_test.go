@@ -156,7 +156,10 @@ func TestEveryQueryIsAnsweredFromAnIndex(t *testing.T) {
 	_, err8 := db.Members().List(ctx, r.Key(), "a", 5)
 	_, err9 := db.Invites().ByCode(ctx, usher.Digest{})
 	_, err10 := db.Invites().List(ctx, r.Key(), r.ID, 5)
-	for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10} {
+	_, err11 := db.Stays().List(ctx, store.StayQuery{Limit: 5})
+	_, err12 := db.Stays().List(ctx, store.StayQuery{Room: r.Key(), Limit: 5})
+	_, err13 := db.Stays().Due(ctx, "janus", 5)
+	for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13} {
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
@@ -166,7 +169,7 @@ func TestEveryQueryIsAnsweredFromAnIndex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(plans) < 26 {
+	if len(plans) < 29 {
 		t.Fatalf("got %d plans, want one for each query", len(plans))
 	}
 	for text, plan := range plans {

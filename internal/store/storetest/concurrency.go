@@ -226,6 +226,46 @@ var concurrencyTests = []test{
 		s.wantEqual("uses", got.Uses, 50)
 		s.wantEqual("version", got.Version, int64(51))
 	}},
+	{"of many who want to work on a stay one gets it, also while it is renewed", func(s *suite) {
+		st := s.stay("janus", "user:ann", "7", func(st *usher.Stay) { st.Over, st.Due = start, start })
+		won := s.together(200, func(i int) error {
+			_, err := s.db.Stays().Change(s.ctx, st.Key(), func(st usher.Stay) (usher.Stay, error) {
+				if i%2 == 1 {
+					st.Expires = st.Expires.Add(time.Second)
+					return st, nil
+				}
+				if st.Due.After(start) {
+					return st, errRefused
+				}
+				st.Due = start.Add(time.Minute)
+				return st, nil
+			})
+			return err
+		}, errRefused)
+		s.wantEqual("changes", won, 101)
+		want := st
+		want.Due, want.Expires, want.Version = start.Add(time.Minute), st.Expires.Add(100*time.Second), 102
+		s.wantStays("in the end", store.StayQuery{}, want)
+	}},
+	{"of many who make a stay or delete it each sees what the one before did", func(s *suite) {
+		key := usher.StayKey{App: aRoom.App, Room: aRoom.ID, Platform: "janus", Identity: "user:ann", Subject: "7"}
+		made := s.together(200, func(i int) error {
+			_, err := s.db.Stays().Change(s.ctx, key, func(st usher.Stay) (usher.Stay, error) {
+				if i%2 == 0 {
+					return st, store.ErrDelete
+				}
+				st.Attempts++
+				return st, nil
+			})
+			return err
+		})
+		s.wantEqual("answers", made, 200)
+		left, err := s.db.Stays().List(s.ctx, store.StayQuery{})
+		s.must(err)
+		for _, st := range left {
+			s.wantEqual("version and attempts since it was made", int64(st.Attempts), st.Version)
+		}
+	}},
 	{"who follows the takings misses none and sees no gap", func(s *suite) {
 		entries := make([]usher.Taking, 300)
 		for i := range entries {

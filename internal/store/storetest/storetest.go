@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(*testing.T) store.DB) {
 		{"Members", memberTests},
 		{"Invites", inviteTests},
 		{"Takings", takingTests},
+		{"Stays", stayTests},
 		{"Record", recordTests},
 		{"Closing", closeTests},
 	} {
