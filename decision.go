@@ -14,6 +14,9 @@ const (
 	Ended    EventType = "ended"    // a room ended
 	Taken    EventType = "taken"    // something was taken away: see Reason
 	Redeemed EventType = "redeemed" // an invite let a guest in
+	Ejected  EventType = "ejected"  // a foreign platform put somebody out of a room, or closed it
+	// NotEjected: a foreign platform did not, and is not asked again.
+	NotEjected EventType = "not_ejected"
 )
 
 // Event is one entry of the record: what happened, and who made it happen.

@@ -35,8 +35,17 @@ func (s *server) platforms(cfg config.Config) (map[string]platform.Platform, err
 		}
 	}
 	if cfg.Janus.Enabled() {
-		if all[janus.Name], err = newJanus(cfg.Janus); err != nil {
+		p, err := newJanus(cfg.Janus)
+		if err != nil {
 			return nil, err
+		}
+		all[janus.Name] = p
+		if !p.Reaches() {
+			// Nobody need remember whom it lets in.
+			all[janus.Name] = struct {
+				platform.Platform
+				platform.Inspector
+			}{p, p}
 		}
 	}
 	if cfg.LiveKit.Enabled() {

@@ -64,6 +64,7 @@ type Access struct {
 	record  *recorder
 	taken   *taken
 	limits  limiters
+	abroad  *abroad
 	metrics *metrics
 
 	// following is held while the sequence of takings is folded in.
@@ -90,6 +91,7 @@ func New(config Config) *Access {
 		record:  newRecorder(config.Record, config.Store.Record(), config.Now, config.Logger),
 		taken:   newTaken(),
 		limits:  newLimiters(config.Limits, config.Now),
+		abroad:  newAbroad(config.Platforms),
 	}
 	a.rooms = room.New(config.Rooms, room.Deps{
 		Store: config.Store.Rooms(), IDs: config.IDs, Random: config.Random, Now: config.Now,
@@ -130,12 +132,16 @@ func (a *Access) startRecord() {
 	a.stopRecord = func() { stop(); <-done }
 }
 
-// Run sweeps and follows what is taken away until ctx ends: until nobody can
-// come back any more, since from then on nobody may be called gone.
+// Run sweeps, follows what is taken away and has foreign platforms follow, until
+// ctx ends: until nobody can come back any more, since from then on nobody may
+// be called gone.
 func (a *Access) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, work := range []func(context.Context){a.rooms.Run, a.sweepMarks, a.follow} {
+	for _, work := range []func(context.Context){a.rooms.Run, a.sweepMarks, a.follow, a.reviewStays} {
 		wg.Go(func() { work(ctx) })
+	}
+	for _, at := range a.abroad.reach {
+		wg.Go(func() { a.askPlatform(ctx, at) })
 	}
 	wg.Wait()
 }

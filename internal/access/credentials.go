@@ -1,7 +1,6 @@
 package access
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -78,8 +77,9 @@ func (a *Access) Credential(ctx context.Context, id usher.Identity, ref string, 
 	if err := a.bindSubject(ctx, id, r, spec, d.Expires); err != nil {
 		return Issued{}, err
 	}
+	var seat usher.ID
 	if r.Seats > 0 {
-		if err := a.keepSeat(ctx, id, r, spec, d); err != nil {
+		if seat, err = a.keepSeat(ctx, id, r, spec, d); err != nil {
 			return Issued{}, err
 		}
 	} else if r.Status == usher.RoomEnded {
@@ -87,13 +87,19 @@ func (a *Access) Credential(ctx context.Context, id usher.Identity, ref string, 
 	}
 	issued, err := a.issue(ctx, p, spec.Platform, d, platform.Request{
 		Grant: usher.Grant{
-			ID: d.id, Identity: id, Room: cmp.Or(r.Name, string(r.ID)),
+			ID: d.id, Identity: id, Room: roomAbroad(r),
 			Permissions: d.Permissions, NotBefore: d.NotBefore, Expires: d.Expires,
 		},
 		Subject: spec.Subject, Format: spec.Format, Now: now,
 	})
 	issued.Room = r
-	return issued, err
+	if err == nil {
+		err = a.letIn(ctx, id, r, spec, seat, issued)
+	}
+	if err != nil {
+		return Issued{}, err
+	}
+	return issued, nil
 }
 
 // roomToEnter finds a room, or makes it by its name where the configuration
@@ -139,8 +145,9 @@ func (a *Access) bindSubject(ctx context.Context, id usher.Identity, r usher.Roo
 }
 
 // keepSeat takes a seat for the bearer of a foreign credential, or keeps the
-// one that it has, until the credential expires.
-func (a *Access) keepSeat(ctx context.Context, id usher.Identity, r usher.Room, spec CredentialSpec, d decision) error {
+// one that it has, until the credential expires. It returns the participant that
+// has it.
+func (a *Access) keepSeat(ctx context.Context, id usher.Identity, r usher.Room, spec CredentialSpec, d decision) (usher.ID, error) {
 	name := a.config.Derive("seat", r.App, string(r.ID), id.Key(), spec.Subject)
 	mark := store.Mark{
 		Name: "seat:" + hex.EncodeToString(name[:]), Value: []byte(a.config.IDs.New()),
@@ -151,20 +158,20 @@ func (a *Access) keepSeat(ctx context.Context, id usher.Identity, r usher.Room, 
 	case errors.Is(err, store.ErrExists):
 		mark = earlier
 	case err != nil:
-		return wrapf("keep seat", err)
+		return "", wrapf("keep seat", err)
 	}
 	key := participantKey(r, usher.ID(mark.Value))
 	e, err := a.rooms.Keep(ctx, key, room.Place{
 		ID: key.ID, Role: d.Role, Name: id.Name, Identity: id.Key(), Maker: maker(id), Grant: d.id, Expires: d.Expires,
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
 	if _, ok := a.taken.fromParticipant(e.Participant, a.now()); ok {
-		return fmt.Errorf("access: keep seat: %w", room.ErrNoClaim)
+		return "", fmt.Errorf("access: keep seat: %w", room.ErrNoClaim)
 	}
 	a.announce(r.Key(), notice{Kind: rosterChanged})
-	return nil
+	return key.ID, nil
 }
 
 // Relay has the platform for TURN mint a credential for the caller, which is

@@ -113,6 +113,7 @@ func (a *Access) announce(key usher.RoomKey, n notice) {
 
 func (a *Access) announceEnd(r usher.Room) {
 	a.announce(r.Key(), notice{Kind: roomEnded, Reason: r.EndReason})
+	a.abroad.review(r.Key())
 }
 
 // receive takes a notice from the bus. What this node said itself comes back

@@ -13,6 +13,9 @@ type metrics struct {
 	claims      *prometheus.CounterVec
 	credentials *prometheus.CounterVec
 	attachments prometheus.Gauge
+
+	ejections        *prometheus.CounterVec
+	pendingEjections *prometheus.GaugeVec
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -33,8 +36,16 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Name: "usher_attachments",
 			Help: "Live connections in rooms.",
 		}),
+		ejections: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "usher_ejections_total",
+			Help: "What foreign platforms answered when asked to put somebody out or to close a room: done, retried (it is asked again), failed (it is not).",
+		}, []string{"platform", "result"}),
+		pendingEjections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "usher_ejections_pending",
+			Help: "Ejections that a foreign platform has yet to see to; more than 500 are not counted.",
+		}, []string{"platform"}),
 	}
-	registry.MustRegister(m.decisions, m.claims, m.credentials, m.attachments)
+	registry.MustRegister(m.decisions, m.claims, m.credentials, m.attachments, m.ejections, m.pendingEjections)
 	return m
 }
 

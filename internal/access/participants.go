@@ -151,6 +151,7 @@ func (a *Access) RemoveParticipant(ctx context.Context, id usher.Identity, ref s
 	}
 	a.tell(ctx, usher.Event{Type: usher.Taken, App: r.App, Who: id.Key(), Name: id.Name, Actor: id.Actor, Room: r.ID, Participant: participant, Reason: "removed: " + reason})
 	a.announce(r.Key(), notice{Kind: participantRemoved, Participant: participant, Reason: reason})
+	a.abroad.review(r.Key())
 	return e, nil
 }
 

@@ -300,7 +300,10 @@ func (a *Access) catchUp(ctx context.Context) error {
 		}
 		changed := false
 		for _, t := range news {
-			changed = a.taken.apply(t) || changed
+			if a.taken.apply(t) {
+				changed = true
+				a.reviewTaken(t)
+			}
 		}
 		if changed {
 			a.putOut()

@@ -33,7 +33,7 @@ type Request struct {
 	Now time.Time
 }
 
-// RoomOpener is a platform on which a room must be made before it is used.
+// RoomOpener is a platform that makes rooms, and names them.
 type RoomOpener interface {
 	// Open makes a room and returns the platform's own answer and the room's
 	// name there.
@@ -47,13 +47,24 @@ type Opened struct {
 	Body json.RawMessage
 }
 
-// RoomCloser is a platform that can end a room.
+// RoomKeeper is a platform some of whose rooms must be open before anybody can
+// enter them, and can be lost there.
+type RoomKeeper interface {
+	// KeepsRoom reports whether a credential of that format is for such a room.
+	KeepsRoom(format string) bool
+	// OpenRoom opens the room of that name, unless it is open.
+	OpenRoom(ctx context.Context, room string) error
+}
+
+// RoomCloser is a platform that can end a room. It is asked again until it says
+// that the room has ended; gone already is no error.
 type RoomCloser interface {
 	CloseRoom(ctx context.Context, room string) error
 }
 
 // Ejector is a platform that can put a participant out of a room. It is asked
-// again until it says that the participant is gone; gone already is no error.
+// again until it says that the participant is gone; gone already is no error. An
+// error that wraps [errors.ErrUnsupported] says that it is no use to ask again.
 type Ejector interface {
 	Eject(ctx context.Context, room, subject string) error
 }

@@ -50,6 +50,7 @@ type Platform struct {
 var (
 	_ platform.Platform   = (*Platform)(nil)
 	_ platform.RoomOpener = (*Platform)(nil)
+	_ platform.RoomKeeper = (*Platform)(nil)
 	_ platform.RoomCloser = (*Platform)(nil)
 	_ platform.Ejector    = (*Platform)(nil)
 	_ platform.Counter    = (*Platform)(nil)

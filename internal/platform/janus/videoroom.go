@@ -64,6 +64,16 @@ func (p *Platform) Open(ctx context.Context) (platform.Opened, error) {
 	return platform.Opened{Room: room, Body: body}, nil
 }
 
+// Reaches reports whether there is a Janus that can be asked to do something.
+// Otherwise the platform issues tokens and nothing else.
+func (p *Platform) Reaches() bool { return p.config.AdminURL != "" || p.config.PluginURL != "" }
+
+// KeepsRoom reports whether a token of that format is for a room of VideoRoom
+// that can be opened from here. The plugin's rooms come by themselves.
+func (p *Platform) KeepsRoom(format string) bool {
+	return format == FormatVideoRoom && p.config.AdminURL != ""
+}
+
 // OpenRoom makes the room of that name if VideoRoom does not have it, as after
 // a restart: it keeps rooms in memory only. A room that somebody else has made
 // is a conflict, since nothing is known of who may enter it.
