@@ -169,28 +169,38 @@ func (a *Access) open(ctx context.Context, at *reach, r usher.Room, format strin
 }
 
 func (a *Access) openNow(ctx context.Context, at *reach, r usher.Room, open bool) error {
-	if at.closer != nil {
-		key := usher.StayKey{App: r.App, Room: r.ID, Platform: at.name}
-		if _, err := a.config.Store.Stays().Change(ctx, key, func(s usher.Stay) (usher.Stay, error) {
-			if s.Version > 0 {
-				return s, store.ErrUnchanged
-			}
-			return s, nil
-		}); err != nil {
-			return wrapf("write down a room", err)
-		}
-	}
-	if open {
-		if err := at.keeper.OpenRoom(ctx, roomAbroad(r)); err != nil {
-			return fmt.Errorf("access: open the room on %s: %w", at.name, err)
-		}
-	}
-	// It may have ended, and been closed, meanwhile.
-	if r, err := a.rooms.Get(ctx, r.Key()); err != nil {
+	if err := a.noteRoom(ctx, at, r); err != nil || !open {
 		return err
-	} else if r.Status == usher.RoomEnded {
-		a.abroad.review(r.Key())
-		return room.ErrEnded
+	}
+	if err := at.keeper.OpenRoom(ctx, roomAbroad(r)); err != nil {
+		return fmt.Errorf("access: open the room on %s: %w", at.name, err)
+	}
+	now, err := a.rooms.Get(ctx, r.Key())
+	if err != nil || now.Status != usher.RoomEnded {
+		return err
+	}
+	// It has ended meanwhile, and may have been closed before it was opened.
+	if err := a.noteRoom(ctx, at, r); err != nil {
+		return err
+	}
+	a.abroad.review(r.Key())
+	return room.ErrEnded
+}
+
+// noteRoom writes down that a room is on a platform.
+func (a *Access) noteRoom(ctx context.Context, at *reach, r usher.Room) error {
+	if at.closer == nil {
+		return nil
+	}
+	key := usher.StayKey{App: r.App, Room: r.ID, Platform: at.name}
+	_, err := a.config.Store.Stays().Change(ctx, key, func(s usher.Stay) (usher.Stay, error) {
+		if s.Version > 0 {
+			return s, store.ErrUnchanged
+		}
+		return s, nil
+	})
+	if err != nil {
+		return wrapf("write down a room", err)
 	}
 	return nil
 }
