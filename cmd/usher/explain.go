@@ -87,6 +87,9 @@ func explainDecision(say func(string, ...any), e client.Event, d *client.Decisio
 func caller(e client.Event) string {
 	switch {
 	case e.Who == "":
+		if e.Type == usher.Ejected || e.Type == usher.NotEjected {
+			return "everybody"
+		}
 		return "somebody unknown"
 	case e.Name == "":
 		return e.Who
@@ -124,6 +127,10 @@ func deed(e client.Event) string {
 		return "took something away"
 	case usher.Redeemed:
 		return "redeemed an invite"
+	case usher.Ejected:
+		return "was put out by a platform"
+	case usher.NotEjected:
+		return "was not put out by a platform, which is not asked again"
 	default:
 		return "did something of the type " + string(e.Type)
 	}

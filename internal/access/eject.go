@@ -245,6 +245,7 @@ func (e *ending) tell(ctx context.Context, at *reach) {
 	default:
 		a.metrics.ejections.WithLabelValues(at.name, "retried").Inc()
 		if at.failing.CompareAndSwap(false, true) {
+			a.abroad.distrust(at.name)
 			a.config.Logger.Warn("a platform does not put people out; it is asked until it does", "platform", at.name, "room", s.Room, "error", e.failure)
 		}
 	}

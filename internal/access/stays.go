@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -205,15 +206,21 @@ func (a *Access) noteRoom(ctx context.Context, at *reach, r usher.Room) error {
 	return nil
 }
 
-// forgetOpened lets go of what is not known to be open any more.
+// forgetOpened lets go of what was found open long ago.
 func (b *abroad) forgetOpened(now time.Time) {
+	b.forget(func(_ openKey, o *opening) bool { return now.Sub(o.at) >= openFor })
+}
+
+// distrust lets go of all that was found open on a platform that failed: it may
+// have lost it.
+func (b *abroad) distrust(platform string) {
+	b.forget(func(key openKey, _ *opening) bool { return key.platform == platform })
+}
+
+func (b *abroad) forget(which func(openKey, *opening) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for key, o := range b.opened {
-		if now.Sub(o.at) >= openFor {
-			delete(b.opened, key)
-		}
-	}
+	maps.DeleteFunc(b.opened, which)
 }
 
 // Occupancy is how many are in a room on a platform.

@@ -60,6 +60,7 @@ func (a *API) roomRoutes() []httpd.Route {
 		{Pattern: "GET " + base + "/rooms/{room}", Caller: httpd.Known, Scope: usher.MeetingRead, Handle: a.getRoom},
 		{Pattern: "PATCH " + base + "/rooms/{room}", Caller: httpd.Known, Scope: usher.MeetingWrite, Handle: a.changeRoom},
 		{Pattern: "DELETE " + base + "/rooms/{room}", Caller: httpd.Known, Scope: usher.MeetingWrite, Handle: a.endRoom},
+		{Pattern: "GET " + base + "/rooms/{room}/occupancy", Caller: httpd.Known, Scope: usher.MeetingRead, Handle: a.occupancy},
 
 		{Pattern: "POST " + base + "/rooms/{room}/participants", Caller: httpd.Known, Scope: usher.ParticipantCreate, Handle: a.addParticipant},
 		{Pattern: "GET " + base + "/rooms/{room}/participants", Caller: httpd.Known, Scope: usher.ParticipantRead, Handle: a.listParticipants},
@@ -112,6 +113,7 @@ func (a *API) operatorRoutes() []httpd.Route {
 
 		{Pattern: "POST " + base + "/revocations", Caller: httpd.Operators, Handle: a.revoke},
 		{Pattern: "GET " + base + "/revocations", Caller: httpd.Operators, Handle: a.listRevocations},
+		{Pattern: "GET " + base + "/ejections", Caller: httpd.Operators, Handle: a.listEjections},
 
 		{Pattern: "GET " + base + "/events", Caller: httpd.Operators, Handle: a.listEvents},
 		{Pattern: "GET " + base + "/decisions/{decision}", Caller: httpd.Operators, Handle: a.getDecision},

@@ -138,6 +138,7 @@ func TestSpecAndWireTypesAreTheSame(t *testing.T) {
 		"Ban": client.Ban{}, "BanRequest": client.BanRequest{}, "UnbanRequest": client.UnbanRequest{}, "BanPage": client.BanPage{},
 		"Taking": client.Taking{}, "RevokeRequest": client.RevokeRequest{}, "TakingPage": client.TakingPage{},
 		"Event": client.Event{}, "Decision": client.Decision{}, "EventPage": client.EventPage{},
+		"Ejection": client.Ejection{}, "EjectionList": client.EjectionList{}, "Occupancy": client.Occupancy{}, "OccupancyList": client.OccupancyList{},
 		"Key": client.Key{}, "KeyList": client.KeyList{}, "Me": client.Me{},
 		"CredentialRequest": client.CredentialRequest{}, "Credential": client.Credential{}, "InspectRequest": client.InspectRequest{},
 		"Inspection": client.Inspection{}, "ICEServers": client.ICEServers{}, "ICEServer": client.ICEServer{},

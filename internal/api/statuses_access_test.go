@@ -62,6 +62,8 @@ func accessStatuses(t *testing.T, s *server) []statusTest {
 		{"a member is put", request{owner, "PUT", members, `{"identity":"` + benKey + `","role":"host"}`, nil}, 200, ""},
 		{"a member has no key", request{owner, "PUT", members, `{"identity":"ben","role":"king"}`, nil}, 400, "member_invalid"},
 		{"members are listed", request{owner, "GET", members + "?limit=1", "", nil}, 200, ""},
+		{"a room's occupancy", request{owner, "GET", path + "/occupancy", "", nil}, 200, ""},
+		{"a room's occupancy by a page", request{owner, "GET", path + "/occupancy?limit=1", "", nil}, 400, "query_invalid"},
 		{"members are listed to a member", request{ann, "GET", members, "", nil}, 403, "host_only"},
 		{"members from an empty cursor", request{owner, "GET", members + "?cursor=", "", nil}, 400, "query_invalid"},
 
@@ -107,6 +109,7 @@ func accessStatuses(t *testing.T, s *server) []statusTest {
 	for _, op := range []struct {
 		name, method, path, body string
 	}{
+		{"a room's occupancy", "GET", path + "/occupancy", ""},
 		{"members are put", "PUT", members, "{}"}, {"members are listed", "GET", members, ""}, {"a membership ends", "DELETE", member, "{}"},
 		{"invites are made", "POST", invites, "{}"}, {"invites are listed", "GET", invites, ""},
 		{"an invite ends", "DELETE", invites + "/" + string(invite.ID), "{}"},
@@ -144,6 +147,8 @@ func operatorStatuses(t *testing.T, s *server) []statusTest {
 		{"two things are revoked", request{operator, "POST", revocations, asJSON(t, client.RevokeRequest{Room: string(hall.ID), Identity: annKey}), nil}, 400, "revocation_invalid"},
 		{"an unknown room's credentials are revoked", request{operator, "POST", revocations, `{"room":"nowhere"}`, nil}, 404, "room_not_found"},
 		{"revocations are listed", request{operator, "GET", revocations + "?limit=1", "", nil}, 200, ""},
+		{"ejections are listed", request{operator, "GET", "/api/v1/ejections", "", nil}, 200, ""},
+		{"ejections are listed by a page", request{operator, "GET", "/api/v1/ejections?limit=1", "", nil}, 400, "query_invalid"},
 		{"revocations from a wrong cursor", request{operator, "GET", revocations + "?cursor=x", "", nil}, 400, "query_invalid"},
 
 		{"the record is read", request{operator, "GET", events + "?type=decided&room=" + string(hall.ID) + "&who=" + url.QueryEscape(annKey) + "&code=not_member", "", nil}, 200, ""},
@@ -163,7 +168,7 @@ func operatorStatuses(t *testing.T, s *server) []statusTest {
 	for _, op := range []struct {
 		name, method, path, body string
 	}{
-		{"a revocation", "POST", revocations, "{}"}, {"revocations are listed", "GET", revocations, ""},
+		{"a revocation", "POST", revocations, "{}"}, {"revocations are listed", "GET", revocations, ""}, {"ejections are listed", "GET", "/api/v1/ejections", ""},
 		{"the record is read", "GET", events, ""}, {"a decision is read", "GET", decision, ""},
 		{"keys are listed", "GET", keys, ""}, {"keys are rotated", "POST", keys + "/rotate", "{}"},
 		{"a key is retired", "DELETE", keys + "/" + string(retired.ID), "{}"},
