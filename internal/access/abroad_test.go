@@ -27,6 +27,7 @@ type sfu struct {
 	asked []string
 	fail  error
 	hang  bool // nothing is answered
+	takes time.Duration
 	busy  map[string]bool
 	race  bool // one was asked for while it was already asked for
 }
@@ -59,11 +60,14 @@ func (f *sfu) call(ctx context.Context, what string, do func()) error {
 	f.asked = append(f.asked, what)
 	f.race = f.race || f.busy[what]
 	f.busy[what] = true
-	hang, fail := f.hang, f.fail
+	hang, fail, takes := f.hang, f.fail, f.takes
 	if fail == nil && !hang {
 		do()
 	}
 	f.mu.Unlock()
+	if takes > 0 {
+		time.Sleep(takes)
+	}
 	if hang {
 		<-ctx.Done()
 		fail = &usher.Error{Kind: usher.Upstream, Code: "sfu_timeout", Message: "No answer.", Err: ctx.Err()}

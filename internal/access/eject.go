@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"usher"
@@ -32,7 +31,7 @@ const (
 	// watchEvery is how often somebody who was put out is looked for again while
 	// the credential that let them in is still good.
 	watchEvery = 30 * time.Second
-	// maxFailure is how much of a failure is kept, in bytes.
+	// maxFailure is how much of a failure is kept, in characters.
 	maxFailure = 300
 )
 
@@ -53,8 +52,7 @@ func (a *Access) askPlatform(ctx context.Context, at *reach) {
 	}
 }
 
-// askDue asks for everything that is due now. A platform that can't be reached
-// is asked for nothing more; the next time it is asked for something else.
+// askDue asks for everything that is due now.
 func (a *Access) askDue(ctx context.Context, at *reach) error {
 	stays, err := a.config.Store.Stays().Due(ctx, at.name, askBatch)
 	if err != nil {
@@ -62,21 +60,18 @@ func (a *Access) askDue(ctx context.Context, at *reach) error {
 	}
 	pending, now := 0, a.now()
 	var asking sync.WaitGroup
-	var down atomic.Bool
 	slots := make(chan struct{}, askAtOnce)
 	for _, s := range stays {
 		if s.Done.IsZero() {
 			pending++
 		}
-		if s.Due.After(now) || down.Load() || ctx.Err() != nil {
+		if s.Due.After(now) || ctx.Err() != nil {
 			continue
 		}
 		slots <- struct{}{}
 		asking.Go(func() {
 			defer func() { <-slots }()
-			if err := a.ask(ctx, at, s); err != nil && usher.AsError(err).Kind == usher.Upstream {
-				down.Store(true)
-			}
+			a.ask(ctx, at, s)
 		})
 	}
 	a.metrics.pendingEjections.WithLabelValues(at.name).Set(float64(pending))
@@ -88,8 +83,8 @@ func (a *Access) askDue(ctx context.Context, at *reach) error {
 var errOthers = errors.New("another worker asks for it")
 
 // ask asks for the end of one stay, unless another worker does, and writes down
-// what came of it. It returns how the platform failed.
-func (a *Access) ask(ctx context.Context, at *reach, s usher.Stay) error {
+// what came of it.
+func (a *Access) ask(ctx context.Context, at *reach, s usher.Stay) {
 	now := a.now()
 	s, err := a.config.Store.Stays().Change(ctx, s.Key(), func(current usher.Stay) (usher.Stay, error) {
 		if current.Due.IsZero() || current.Due.After(now) {
@@ -102,7 +97,7 @@ func (a *Access) ask(ctx context.Context, at *reach, s usher.Stay) error {
 		if !errors.Is(err, errOthers) && ctx.Err() == nil {
 			a.config.Logger.Error("an ejection could not be begun; it is tried again", "platform", at.name, "error", err)
 		}
-		return nil
+		return
 	}
 	failure := a.endStay(ctx, at, s)
 	// The answer is written down also when the process is about to end.
@@ -111,10 +106,9 @@ func (a *Access) ask(ctx context.Context, at *reach, s usher.Stay) error {
 	end := ending{access: a, asked: s, failure: failure, stopping: ctx.Err() != nil && failure != nil, now: a.now()}
 	if _, err := a.config.Store.Stays().Change(limit, s.Key(), end.apply); err != nil {
 		a.config.Logger.Error("what came of an ejection could not be written down; it is tried again", "platform", at.name, "room", s.Room, "error", err)
-		return failure
+		return
 	}
 	end.tell(limit, at)
-	return failure
 }
 
 // endStay asks a platform to end a stay.
@@ -185,7 +179,7 @@ func (e *ending) apply(s usher.Stay) (usher.Stay, error) {
 		if !e.stopping {
 			s.Due = e.now.Add(min(lastRetry, firstRetry<<min(s.Attempts, 10)))
 			s.Attempts++
-			s.Failure = strings.ToValidUTF8(fmt.Sprintf("%.*s", maxFailure, e.failure), "")
+			s.Failure = strings.ToValidUTF8(fmt.Sprintf("%.*s", maxFailure, e.failure.Error()), "")
 		}
 		return s, nil
 	}

@@ -137,9 +137,12 @@ func TestAPlatformIsAskedUntilItDoes(t *testing.T) {
 
 // A process may end while the platform does not answer; the next one goes on.
 func TestAnEjectionOutlivesTheProcess(t *testing.T) {
-	for name, behave := range map[string]func(*sfu){
-		"between two attempts": func(f *sfu) { f.fail = errDown },
-		"during one":           func(f *sfu) { f.hang = true },
+	for name, tt := range map[string]struct {
+		behave func(*sfu)
+		within time.Duration
+	}{
+		"between two attempts": {func(f *sfu) { f.fail = errDown }, 31 * time.Second},
+		"during one":           {func(f *sfu) { f.hang = true }, 2 * time.Second}, // which was not its fault
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -149,7 +152,7 @@ func TestAnEjectionOutlivesTheProcess(t *testing.T) {
 				stop := run(t, a)
 				r, ann := named(t, a, "stand-up"), user("ann")
 				f.let(t, a, ann, r, "7")
-				f.set(behave)
+				f.set(tt.behave)
 				ban(t, a, r, access.BanSpec{Identity: ann.Key()})
 				time.Sleep(20 * time.Second)
 				stop()
@@ -160,13 +163,32 @@ func TestAnEjectionOutlivesTheProcess(t *testing.T) {
 				f.set(func(f *sfu) { f.fail, f.hang = nil, false })
 				a = node(t, db, f)
 				run(t, a)
-				time.Sleep(time.Minute)
+				time.Sleep(tt.within)
 				if f.has("stand-up", "7") {
 					t.Error("7 is in")
 				}
 			})
 		})
 	}
+}
+
+// A removal is not a ban: who is let in after it stays, whoever looks again.
+func TestWhoIsLetInAfterARemovalStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, f := openStore(t), newSFU()
+		a := node(t, db, f)
+		run(t, a)
+		r, ann := named(t, a, "stand-up"), user("ann")
+		entered(t, a, ann, r)
+		removePlaceOf(t, a, ann, r)
+		time.Sleep(time.Second)
+		f.let(t, a, ann, r, "7")
+		run(t, node(t, db, f))
+		time.Sleep(2 * time.Second)
+		if !f.has("stand-up", "7") || f.times("eject stand-up/7") != 0 {
+			t.Error("7 was put out")
+		}
+	})
 }
 
 func TestAPlatformThatCannotIsAskedOnce(t *testing.T) {
@@ -295,13 +317,13 @@ func TestNodesShareTheWork(t *testing.T) {
 		for i := range 40 {
 			f.let(t, nodes[i%3], user(fmt.Sprint("user", i)), r, fmt.Sprint(i))
 		}
-		f.answers(errStillThere)
+		f.set(func(f *sfu) { f.fail, f.takes = errStillThere, 3*time.Second })
 		if _, err := nodes[1].EndRoom(t.Context(), shop, string(r.ID), ""); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second)
-		f.answers(nil)
 		time.Sleep(10 * time.Second)
+		f.answers(nil)
+		time.Sleep(time.Minute)
 		for i := range 40 {
 			if f.has("stand-up", fmt.Sprint(i)) {
 				t.Errorf("%d is in", i)

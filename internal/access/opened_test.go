@@ -114,6 +114,7 @@ func TestWhoeverGivesUpDoesNotStopTheOpening(t *testing.T) {
 				t.Errorf("who waited got %v", err)
 			}
 		})
+		synctest.Wait()
 		cancel()
 		synctest.Wait()
 		close(slow.pass)
