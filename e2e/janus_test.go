@@ -122,7 +122,7 @@ func (j *janusServer) launch() {
 // await polls until what is waited for is true.
 func await(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	late := time.After(time.Minute)
+	late := time.After(2 * time.Minute) // the lease of a process that was killed is half a minute
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !done() {

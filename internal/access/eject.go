@@ -20,8 +20,8 @@ const (
 	askEvery = time.Second
 	// askTimeout bounds one question, and askLease is for how long no other
 	// worker asks the same.
-	askTimeout = 45 * time.Second
-	askLease   = time.Minute
+	askTimeout = 25 * time.Second
+	askLease   = 30 * time.Second
 	askAtOnce  = 8
 	askBatch   = 500
 	// firstRetry is how long a platform that failed is left alone, and lastRetry
