@@ -25,6 +25,7 @@ var floors = []struct {
 	{"usher/internal/platform", 1},
 	{"usher/internal/store", 1},
 	{"usher/internal/limit", 1},
+	{"usher/internal/recent", 1},
 	{"usher/internal/socket", 1},
 	{"usher/internal/bus", 1},
 	{"usher/internal/policy", 1},

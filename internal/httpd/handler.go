@@ -253,25 +253,35 @@ func (h *route) finish(w *recorder, r *http.Request, start time.Time, err error)
 	}
 	took := time.Since(start)
 	h.Metrics.observe(h.dialect.Name, h.Pattern, w.status, took)
+	h.log(r.Context(), w.status, took, failure)
+}
 
+// log writes a line about an answer.
+func (h *route) log(ctx context.Context, status int, took time.Duration, failure *usher.Error) {
 	level := slog.LevelDebug
+	switch {
+	case failure == nil:
+	case failure.Kind == usher.Internal || failure.Kind == usher.Upstream:
+		level = slog.LevelError
+	case h.LoopbackOnly:
+		level = slog.LevelInfo // whoever develops wants to see what was refused
+	}
+	if !h.Logger.Enabled(ctx, level) {
+		return
+	}
 	attrs := []slog.Attr{
-		slog.String("request", usher.RequestID(r.Context())),
+		slog.String("request", usher.RequestID(ctx)),
 		slog.String("route", h.Pattern),
-		slog.Int("status", w.status),
+		slog.Int("status", status),
 		slog.Duration("took", took),
 	}
 	if failure != nil {
 		attrs = append(attrs, slog.String("code", failure.Code))
-		if h.LoopbackOnly {
-			level = slog.LevelInfo // whoever develops wants to see what was refused
-		}
-		if failure.Kind == usher.Internal || failure.Kind == usher.Upstream {
-			level = slog.LevelError
-			attrs = append(attrs, slog.Any("error", failure.Err))
-		}
 	}
-	h.Logger.LogAttrs(r.Context(), level, "request", attrs...)
+	if level == slog.LevelError {
+		attrs = append(attrs, slog.Any("error", failure.Err))
+	}
+	h.Logger.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // asFailure also knows the errors that net/http itself makes.

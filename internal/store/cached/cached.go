@@ -26,9 +26,9 @@ const maxKept = 8192
 // DB is a store with a memory. It is safe for concurrent use.
 type DB struct {
 	store.DB
-	rooms   rooms
-	clients clients
-	members members
+	rooms   *rooms
+	clients *clients
+	members *members
 	// closed stops what is kept from being answered by a store that is not open.
 	closed atomic.Bool
 }
@@ -42,12 +42,12 @@ func New(db store.DB, now func() time.Time) *DB { return newDB(db, now, maxKept)
 // newDB keeps at most max values of each kind.
 func newDB(db store.DB, now func() time.Time, max int) *DB {
 	d := &DB{DB: db}
-	d.rooms = rooms{
+	d.rooms = &rooms{
 		Rooms: db.Rooms(), kept: newTable[usher.RoomKey, usher.Room](d, max, now),
 		names: &names{max: max, last: make(map[roomName]usher.ID)},
 	}
-	d.clients = clients{db.Clients(), newTable[usher.ID, usher.Client](d, max, now)}
-	d.members = members{db.Members(), newTable[memberKey, membership](d, max, now)}
+	d.clients = &clients{db.Clients(), newTable[usher.ID, usher.Client](d, max, now)}
+	d.members = &members{db.Members(), newTable[memberKey, membership](d, max, now)}
 	return d
 }
 

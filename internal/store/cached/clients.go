@@ -14,23 +14,23 @@ type clients struct {
 	kept *table[usher.ID, usher.Client]
 }
 
-var _ store.Clients = clients{}
+var _ store.Clients = (*clients)(nil)
 
 // Get implements [store.Clients].
-func (s clients) Get(ctx context.Context, id usher.ID) (usher.Client, error) {
+func (s *clients) Get(ctx context.Context, id usher.ID) (usher.Client, error) {
 	c, err := s.kept.through(ctx, id, func() (usher.Client, error) { return s.Clients.Get(ctx, id) })
 	c.Scopes = slices.Clone(c.Scopes) // the caller's own
 	return c, err
 }
 
 // Create implements [store.Clients].
-func (s clients) Create(ctx context.Context, c usher.Client) error {
+func (s *clients) Create(ctx context.Context, c usher.Client) error {
 	defer s.kept.writing(c.ID)()
 	return s.Clients.Create(ctx, c)
 }
 
 // Update implements [store.Clients].
-func (s clients) Update(ctx context.Context, id usher.ID, change func(usher.Client) (usher.Client, error)) (usher.Client, error) {
+func (s *clients) Update(ctx context.Context, id usher.ID, change func(usher.Client) (usher.Client, error)) (usher.Client, error) {
 	defer s.kept.writing(id)()
 	return s.Clients.Update(ctx, id, change)
 }

@@ -16,7 +16,7 @@ type members struct {
 	kept *table[memberKey, membership]
 }
 
-var _ store.Members = members{}
+var _ store.Members = (*members)(nil)
 
 type memberKey struct {
 	room     usher.RoomKey
@@ -36,7 +36,7 @@ type unread struct {
 }
 
 // Of implements [store.Members].
-func (s members) Of(ctx context.Context, room usher.RoomKey, keys []string) ([]usher.Member, error) {
+func (s *members) Of(ctx context.Context, room usher.RoomKey, keys []string) ([]usher.Member, error) {
 	var found []usher.Member
 	var rest []unread
 	for _, key := range keys {
@@ -59,7 +59,7 @@ func (s members) Of(ctx context.Context, room usher.RoomKey, keys []string) ([]u
 }
 
 // read reads memberships from the store, and keeps them.
-func (s members) read(ctx context.Context, room usher.RoomKey, rest []unread) ([]usher.Member, error) {
+func (s *members) read(ctx context.Context, room usher.RoomKey, rest []unread) ([]usher.Member, error) {
 	keys := make([]string, len(rest))
 	for i, u := range rest {
 		keys[i] = u.key
@@ -90,13 +90,13 @@ func inOrder(list []usher.Member) []usher.Member {
 }
 
 // Put implements [store.Members].
-func (s members) Put(ctx context.Context, m usher.Member) error {
+func (s *members) Put(ctx context.Context, m usher.Member) error {
 	defer s.kept.writing(memberKey{usher.RoomKey{App: m.App, ID: m.Room}, m.Identity})()
 	return s.Members.Put(ctx, m)
 }
 
 // Delete implements [store.Members].
-func (s members) Delete(ctx context.Context, room usher.RoomKey, key string) error {
+func (s *members) Delete(ctx context.Context, room usher.RoomKey, key string) error {
 	defer s.kept.writing(memberKey{room, key})()
 	return s.Members.Delete(ctx, room, key)
 }
