@@ -186,7 +186,8 @@ func (s *server) route(d Dialect, r Route) *route {
 func (h *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	id := string(h.RequestIDs.New())
-	r = r.WithContext(usher.WithRequestID(r.Context(), id))
+	var who visitor // with the request's id, for one copy of the request
+	r = r.WithContext(context.WithValue(usher.WithRequestID(r.Context(), id), visitorKey{}, &who))
 	rec := &recorder{ResponseWriter: w}
 	header := rec.Header()
 	header.Set("X-Request-ID", id)
@@ -203,11 +204,11 @@ func (h *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = http.MaxBytesReader(rec, r.Body, h.maxBody)
 
-	h.finish(rec, r, start, h.serve(rec, r))
+	h.finish(rec, r, start, h.serve(rec, r, &who))
 }
 
-// serve runs the handler for an authenticated caller and contains its panics.
-func (h *route) serve(w http.ResponseWriter, r *http.Request) (err error) {
+// serve finds out who calls, runs the handler and contains its panics.
+func (h *route) serve(w http.ResponseWriter, r *http.Request, who *visitor) (err error) {
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -228,11 +229,10 @@ func (h *route) serve(w http.ResponseWriter, r *http.Request) (err error) {
 		}
 		return h.Handle(w, r)
 	}
-	id, err := h.identify(r)
-	if err != nil {
+	if who.id, err = h.identify(r); err != nil {
 		return err
 	}
-	return h.Handle(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, id)))
+	return h.Handle(w, r)
 }
 
 // finish answers an error, logs and counts.
