@@ -1,5 +1,6 @@
 // Package cached keeps in memory what every decision reads of a store: the
-// client that calls, the room, and the caller's memberships of it.
+// client that calls, the room, the caller's memberships of it, and the marks
+// that were taken.
 //
 // It keeps the contract of package store. What this process has written is
 // read by whoever asks after the write was answered; what another process on
@@ -29,6 +30,7 @@ type DB struct {
 	rooms   *rooms
 	clients *clients
 	members *members
+	once    *once
 	// closed stops what is kept from being answered by a store that is not open.
 	closed atomic.Bool
 }
@@ -48,6 +50,7 @@ func newDB(db store.DB, now func() time.Time, max int) *DB {
 	}
 	d.clients = &clients{db.Clients(), newTable[usher.ID, usher.Client](d, max, now)}
 	d.members = &members{db.Members(), newTable[memberKey, membership](d, max, now)}
+	d.once = &once{Once: db.Once(), db: d, max: max, taken: make(map[string]store.Mark)}
 	return d
 }
 
@@ -59,6 +62,9 @@ func (d *DB) Clients() store.Clients { return d.clients }
 
 // Members returns who has a standing role in which room.
 func (d *DB) Members() store.Members { return d.members }
+
+// Once returns the marks.
+func (d *DB) Once() store.Once { return d.once }
 
 // Close closes the store. Nothing is answered from memory from then on.
 func (d *DB) Close() error {

@@ -297,6 +297,33 @@ func TestWhatACallerDoesToAValueIsItsOwnAffair(t *testing.T) {
 	}
 }
 
+func TestAMarkThatIsTaken(t *testing.T) {
+	w := newWorld(t)
+	mark := func(value string, lives time.Duration) store.Mark {
+		return store.Mark{Name: "a", Value: []byte(value), Expires: start.Add(lives)}
+	}
+	put := func(db store.DB, now time.Time, m store.Mark, want string, wantErr error) {
+		t.Helper()
+		got, err := db.Once().Put(t.Context(), now, m)
+		if string(got.Value) != want || !errors.Is(err, wantErr) {
+			t.Errorf("got %q, %v, want %q, %v", got.Value, err, want, wantErr)
+		}
+		clear(got.Value) // which is the caller's own
+	}
+	put(w.db, start, mark("one", time.Minute), "one", nil)
+	writes := w.below.writes
+	put(w.db, start.Add(time.Minute-1), mark("two", time.Hour), "one", store.ErrExists)
+	if w.below.writes != writes {
+		t.Error("finding the name taken was a write")
+	}
+	put(w.below.DB, start.Add(time.Minute), mark("two", time.Hour), "two", nil) // another process
+	put(w.db, start.Add(time.Minute), mark("three", 2*time.Hour), "two", store.ErrExists)
+	if _, err := w.db.Once().Sweep(t.Context(), start.Add(2*time.Hour), 10); err != nil {
+		t.Fatal(err)
+	}
+	put(w.db, start.Add(time.Minute), mark("four", time.Hour), "four", nil) // by a clock that was set back
+}
+
 func TestMemoryIsBounded(t *testing.T) {
 	const max = 10
 	db := cached.NewSmall(openSQL(t), still, max)
@@ -312,6 +339,9 @@ func TestMemoryIsBounded(t *testing.T) {
 			}
 		}
 		if _, err := db.Members().Of(t.Context(), r.Key(), []string{"user:i#a", "user:i#b"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Once().Put(t.Context(), start, store.Mark{Name: r.Name, Expires: start.Add(time.Hour)}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := db.Clients().Get(t.Context(), ids.New()); err == nil {

@@ -2,6 +2,7 @@ package cached_test
 
 import (
 	"context"
+	"time"
 
 	"usher"
 	"usher/internal/store"
@@ -11,7 +12,7 @@ import (
 // write of what is kept: once, and not in what happens there.
 type hooked struct {
 	store.DB
-	reads int
+	reads, writes int
 	// afterRead happens when a value was read and is not answered yet,
 	// beforeWrite and afterWrite before and after a write is committed.
 	afterRead, beforeWrite, afterWrite func()
@@ -31,6 +32,7 @@ func readBy[T any](h *hooked, v T, err error) (T, error) {
 }
 
 func writtenBy[T any](h *hooked, write func() (T, error)) (T, error) {
+	h.writes++
 	once(&h.beforeWrite)
 	v, err := write()
 	once(&h.afterWrite)
@@ -45,6 +47,17 @@ func done(write func() error) func() (struct{}, error) {
 func (h *hooked) Rooms() store.Rooms     { return hookedRooms{h.DB.Rooms(), h} }
 func (h *hooked) Clients() store.Clients { return hookedClients{h.DB.Clients(), h} }
 func (h *hooked) Members() store.Members { return hookedMembers{h.DB.Members(), h} }
+
+func (h *hooked) Once() store.Once { return hookedOnce{h.DB.Once(), h} }
+
+type hookedOnce struct {
+	store.Once
+	h *hooked
+}
+
+func (s hookedOnce) Put(ctx context.Context, now time.Time, m store.Mark) (store.Mark, error) {
+	return writtenBy(s.h, func() (store.Mark, error) { return s.Once.Put(ctx, now, m) })
+}
 
 type hookedRooms struct {
 	store.Rooms

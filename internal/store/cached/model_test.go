@@ -21,6 +21,7 @@ type countersDB struct {
 
 func (d countersDB) Rooms() store.Rooms     { return nil }
 func (d countersDB) Members() store.Members { return nil }
+func (d countersDB) Once() store.Once       { return nil }
 func (d countersDB) Clients() store.Clients { return d.counters }
 
 type counters struct {
