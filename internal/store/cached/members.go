@@ -65,19 +65,17 @@ func (s *members) read(ctx context.Context, room usher.RoomKey, rest []unread) (
 		keys[i] = u.key
 	}
 	read, err := s.Members.Of(ctx, room, keys)
+	if err != nil {
+		return nil, err
+	}
 	for _, u := range rest {
-		key := memberKey{room, u.key}
-		if err != nil {
-			s.kept.drop(key, u.reading)
-			continue
-		}
 		var m membership
 		if i := slices.IndexFunc(read, func(m usher.Member) bool { return m.Identity == u.key }); i >= 0 {
 			m = membership{read[i], true}
 		}
-		s.kept.put(key, u.reading, m)
+		s.kept.put(u.reading, m)
 	}
-	return read, err
+	return read, nil
 }
 
 // inOrder sorts members by their keys, and takes out what was asked for twice.

@@ -2,6 +2,7 @@ package cached_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -31,13 +32,20 @@ type counters struct {
 	// pause is called where others may come between: with a value in hand, and
 	// before and after a write.
 	pause func()
+	// fails says whether a read that ends now fails.
+	fails func() bool
 }
 
 func (c *counters) Get(_ context.Context, id usher.ID) (usher.Client, error) {
 	v := c.version(id)
 	c.pause()
+	if c.fails() {
+		return usher.Client{}, errRead
+	}
 	return usher.Client{ID: id, Version: v}, nil
 }
+
+var errRead = errors.New("the store can't be read")
 
 func (c *counters) version(id usher.ID) int64 {
 	c.mu.Lock()
@@ -98,6 +106,9 @@ func (h *history) step() {
 	default:
 		least := h.bound(id)
 		c, err := h.db.Clients().Get(h.Context(), id)
+		if errors.Is(err, errRead) {
+			return
+		}
 		if err != nil || c.Version < least || c.Version > h.below.version(id) {
 			h.Fatalf("read version %d, %v; want %d to %d", c.Version, err, least, h.below.version(id))
 		}
@@ -112,7 +123,7 @@ func (h *history) pause() {
 			h.seen[id] = append(list, commit{v, h.now})
 		}
 	}
-	if h.depth < 4 && h.random.IntN(2) == 0 {
+	for h.depth < 4 && h.random.IntN(2) == 0 {
 		h.depth++
 		h.step()
 		h.depth--
@@ -127,6 +138,7 @@ func TestNoHistoryShowsAnOldValue(t *testing.T) {
 			below: &counters{versions: make(map[usher.ID]int64)},
 		}
 		h.below.pause = h.pause
+		h.below.fails = func() bool { return h.random.IntN(8) == 0 }
 		h.db = cached.NewSmall(countersDB{counters: h.below}, func() time.Time { return h.now }, int(1+seed%4))
 		for h.reads < 100 {
 			h.step()
@@ -140,7 +152,7 @@ func TestNoHistoryShowsAnOldValue(t *testing.T) {
 // Who reads after a write of this process was answered reads it, however many
 // read and write at the same time.
 func TestReadersAndWritersAtOnce(t *testing.T) {
-	below := &counters{versions: make(map[usher.ID]int64), pause: func() {}}
+	below := &counters{versions: make(map[usher.ID]int64), pause: func() {}, fails: func() bool { return false }}
 	db := cached.New(countersDB{counters: below}, still)
 	var answered atomic.Int64
 	var all sync.WaitGroup

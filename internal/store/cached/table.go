@@ -10,10 +10,10 @@ import (
 //
 // What it must never do is answer with a value from before a write of this
 // process that has been answered. Whoever reads the store takes the key's slot
-// before, and puts the value into it after, if it still is the key's. A write
-// takes the slot away before it begins, and leaves the key without one until it
-// has ended, however it ended. So what was read before a write, or beside it,
-// finds no slot to go to.
+// before, and puts the value into it after. A write shuts the slot before it
+// begins, so that nothing is taken from it nor any reading begun with it, and
+// throws it away when it has ended, however it ended. So what was read before a
+// write, or beside it, goes to a slot that nobody looks into any more.
 type table[K comparable, V any] struct {
 	db  *DB
 	max int
@@ -23,13 +23,13 @@ type table[K comparable, V any] struct {
 	slots map[K]*slot[V]
 }
 
-// slot holds the value of a key, or its place while it is read, or the key's
-// emptiness while it is written.
+// slot holds the value of a key, or its place while it is read or written.
 type slot[V any] struct {
 	value V
 	// read is when reading the value began; it is zero while there is none.
 	read time.Time
-	// writes is how many writes of the key are under way.
+	// writes is how many writes of the key are under way. While there are any,
+	// the slot is shut.
 	writes int
 }
 
@@ -44,7 +44,7 @@ func newTable[K comparable, V any](db *DB, max int, now func() time.Time) *table
 }
 
 // get returns the value of a key. Without one that is fresh, the caller reads
-// the store, and ends the reading with [table.put] or [table.drop].
+// the store, and gives what it finds to [table.put].
 func (t *table[K, V]) get(key K) (V, reading[V], bool) {
 	var none V
 	if t.db.closed.Load() {
@@ -69,22 +69,12 @@ func (t *table[K, V]) get(key K) (V, reading[V], bool) {
 	return none, reading[V]{s, now}, false
 }
 
-// put keeps what was read, unless the key was written since the reading began,
-// or a later reading was faster.
-func (t *table[K, V]) put(key K, r reading[V], value V) {
+// put keeps what was read, unless a later reading was faster.
+func (t *table[K, V]) put(r reading[V], value V) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r.slot != nil && t.slots[key] == r.slot && !r.began.Before(r.slot.read) {
+	if r.slot != nil && !r.began.Before(r.slot.read) {
 		r.slot.value, r.slot.read = value, r.began
-	}
-}
-
-// drop ends a reading that found nothing to keep.
-func (t *table[K, V]) drop(key K, r reading[V]) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if r.slot != nil && t.slots[key] == r.slot {
-		delete(t.slots, key)
 	}
 }
 
@@ -93,7 +83,7 @@ func (t *table[K, V]) writing(key K) (done func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.slots[key]
-	if s == nil || s.writes == 0 {
+	if s == nil {
 		s = &slot[V]{}
 		t.slots[key] = s
 	}
@@ -107,20 +97,18 @@ func (t *table[K, V]) writing(key K) (done func()) {
 	}
 }
 
-// through returns the value of a key, from the store if it must. What is not
-// there is not kept, so that nobody fills the memory by asking for it.
+// through returns the value of a key, from the store if it must. That there is
+// none is not kept.
 func (t *table[K, V]) through(ctx context.Context, key K, read func() (V, error)) (V, error) {
 	value, r, ok := t.get(key)
 	if ok {
 		return value, ctx.Err()
 	}
 	value, err := read()
-	if err != nil {
-		t.drop(key, r)
-		return value, err
+	if err == nil {
+		t.put(r, value)
 	}
-	t.put(key, r, value)
-	return value, nil
+	return value, err
 }
 
 // makeRoom lets one more into a map that holds max at most. Any may go that can:
