@@ -34,13 +34,8 @@ func still() time.Time { return start }
 var start = time.Date(2026, time.November, 20, 8, 30, 0, 0, time.UTC)
 
 func TestConformance(t *testing.T) {
-	open := func(t *testing.T) store.DB { return cached.New(openSQL(t), still) }
-	storetest.Run(t, open)
-	storetest.RunConcurrency(t, open)
-}
-
-func TestConformanceWithRoomForOne(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.DB { return cached.NewSmall(storetest.Again(openSQL(t)), still, 1) })
+	storetest.Run(t, func(t *testing.T) store.DB { return cached.New(storetest.Again(openSQL(t)), still) })
+	storetest.RunConcurrency(t, func(t *testing.T) store.DB { return cached.New(openSQL(t), still) })
 }
 
 // world is a store with a memory, the store below, and a record of each kind.
