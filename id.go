@@ -41,7 +41,7 @@ func ParseID(s string) (ID, error) {
 	}
 	// The last character carries two unused bits; only zeroes are canonical,
 	// or one room would have four names.
-	if idEncoding.EncodeToString(b[:]) != s {
+	if idEncoding.Encode(text[:], b[:]); string(text[:]) != s {
 		return "", ErrMalformedID
 	}
 	return ID(s), nil
@@ -58,8 +58,13 @@ func (id ID) Time() time.Time {
 }
 
 func (id ID) ticks() (int64, bool) {
-	b, err := idEncoding.DecodeString(string(id))
-	if err != nil || len(b) != 16 || b[6]>>4 != 1 {
+	var b [16]byte
+	var text [idLength]byte
+	if len(id) != idLength {
+		return 0, false
+	}
+	copy(text[:], id)
+	if _, err := idEncoding.Decode(b[:], text[:]); err != nil || b[6]>>4 != 1 {
 		return 0, false
 	}
 	low := uint64(binary.BigEndian.Uint32(b[0:4]))
@@ -105,7 +110,9 @@ func (s *IDSource) New() ID {
 	binary.BigEndian.PutUint16(b[4:6], uint16(ticks>>32))
 	binary.BigEndian.PutUint16(b[6:8], uint16(ticks>>48)&0x0fff|0x1000)
 	copy(b[8:], s.tail[:])
-	return ID(idEncoding.EncodeToString(b[:]))
+	var text [idLength]byte
+	idEncoding.Encode(text[:], b[:])
+	return ID(text[:])
 }
 
 // SystemIDs is an [IDSource] on the system's clock and random numbers.

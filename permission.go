@@ -54,7 +54,9 @@ func (ps Permissions) And(other Permissions) Permissions {
 }
 
 // Within reports whether every permission of ps is also in other.
-func (ps Permissions) Within(other Permissions) bool { return len(ps.And(other)) == len(ps) }
+func (ps Permissions) Within(other Permissions) bool {
+	return !slices.ContainsFunc(ps, func(p Permission) bool { return !other.Has(p) })
+}
 
 // String joins the names with spaces.
 func (ps Permissions) String() string {

@@ -223,7 +223,9 @@ const timeLayout = "2006-01-02T15:04:05.000000Z"
 
 // MarshalJSON implements [json.Marshaler].
 func (t Time) MarshalJSON() ([]byte, error) {
-	return json.Marshal(t.UTC().Format(timeLayout))
+	b := make([]byte, 0, len(timeLayout)+2)
+	b = t.UTC().AppendFormat(append(b, '"'), timeLayout)
+	return append(b, '"'), nil
 }
 
 // UnmarshalJSON reads any RFC 3339 time of the years 1970 to 9999. Null is no time.

@@ -46,7 +46,8 @@ func (c benchMint) Run(ctx context.Context, env environment) (err error) {
 	return c.compare(ctx, env, c.Clients, edit, c.calls)
 }
 
-// calls makes a back end with a room, for which every call mints.
+// calls makes a back end with a room, and a user who is a member of it; every
+// call mints for that room.
 func (c benchMint) calls(ctx context.Context, s *benchServer) ([]measuredCall, error) {
 	added, err := s.access.AddClient(ctx, identity.LocalOperator(), access.ClientSpec{Name: "bench", APIKey: true}, "")
 	if err != nil {
@@ -56,12 +57,20 @@ func (c benchMint) calls(ctx context.Context, s *benchServer) ([]measuredCall, e
 	if _, err := s.access.CreateRoom(ctx, backEnd, access.RoomSpec{Name: "bench"}, ""); err != nil {
 		return nil, err
 	}
+	userToken, user, err := s.callers.dev.Issue("Bench", "")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.access.PutMember(ctx, backEnd, "bench", usher.Member{Identity: user.Key(), Role: usher.Speaker}); err != nil {
+		return nil, err
+	}
 	mint := func(name, body string) measuredCall {
 		return measuredCall{name: name, url: s.base + "/api/v1/rooms/bench/credentials", body: body, token: added.Key, status: http.StatusCreated}
 	}
 	calls := []measuredCall{
 		{name: "agora 007, the tutorial's URL", url: s.base + "/rtc/bench/publisher/uid/1", token: added.Key, status: http.StatusOK},
 		mint("agora 007", `{"platform":"agora","subject":"1"}`),
+		{name: "agora 007, a user's token", url: s.base + "/rtc/bench/publisher/uid/2", token: userToken, status: http.StatusOK},
 		mint("agora 006", `{"platform":"agora","format":"006","subject":"1"}`),
 		mint("livekit HS256", `{"platform":"livekit","subject":"1"}`),
 		mint("janus RS512-2048", `{"platform":"janus"}`),

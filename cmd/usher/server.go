@@ -31,6 +31,8 @@ import (
 	"usher/internal/keys"
 	"usher/internal/limit"
 	"usher/internal/platform/vpaas"
+	"usher/internal/store"
+	"usher/internal/store/cached"
 	"usher/internal/store/sqlstore"
 	"usher/internal/turn"
 )
@@ -39,7 +41,7 @@ import (
 // knows which store, bus and platforms there are.
 type server struct {
 	logger   *slog.Logger
-	db       *sqlstore.DB
+	db       store.DB
 	access   *access.Access
 	callers  *callers
 	vpaas    *compatvpaas.Service
@@ -78,13 +80,14 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 			err = errors.Join(err, s.close())
 		}
 	}()
-	s.db, err = sqlstore.Open(ctx, sqlstore.Config{
+	db, err := sqlstore.Open(ctx, sqlstore.Config{
 		Path: o.Dir.Path(databaseName), Synchronous: o.Synchronous, Logger: o.Logger,
 		Observe: s.observeCommits(registry),
 	})
 	if err != nil {
 		return s, err
 	}
+	s.db = cached.New(db, time.Now)
 	sealer, err := keys.LoadSealer(o.Dir.Path("seal.key"))
 	if err != nil {
 		return s, err

@@ -84,12 +84,13 @@ func (a *Access) judge(ctx context.Context, id usher.Identity, q ask) (policy.Ve
 	}
 	req := policy.Request{Identity: id, Action: q.action, Room: q.room, Role: q.role, Permissions: q.permissions, Lifetime: q.lifetime}
 	if q.room != nil && id.Known() {
-		members, err := a.config.Store.Members().Of(ctx, q.room.Key(), id.Keys())
+		keys := id.Keys() // its own first
+		members, err := a.config.Store.Members().Of(ctx, q.room.Key(), keys)
 		if err != nil {
 			return policy.Verdict{}, wrapf("members", err)
 		}
 		req.Members = members
-		_, req.Banned = a.taken.ban(q.room.Key(), id.Key(), now)
+		_, req.Banned = a.taken.ban(q.room.Key(), keys[0], now)
 	}
 	return a.policy.Decide(req, now), nil
 }
@@ -112,10 +113,10 @@ func (a *Access) refuses(id usher.Identity, q ask, now time.Time) (usher.Taking,
 	if q.room == nil || !makes(q.action) {
 		return usher.Taking{}, nil
 	}
-	if t, ok := a.taken.closed(target{"room", q.room.App + "/" + string(q.room.ID)}, now); ok {
+	if t, ok := a.taken.closed(target{"room", q.room.App, string(q.room.ID)}, now); ok {
 		return t, errRoomRevoked
 	}
-	if t, ok := a.taken.closed(target{"identity", id.App + "/" + q.whom}, now); ok {
+	if t, ok := a.taken.closed(target{"identity", id.App, q.whom}, now); ok {
 		return t, errWhomRevoked
 	}
 	if t, ok := a.taken.ban(q.room.Key(), q.whom, now); ok {

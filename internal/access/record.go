@@ -255,9 +255,9 @@ func (r *recorder) wrote(n int) {
 }
 
 func (r *recorder) append(ctx context.Context, events []usher.Event) error {
-	body, err := json.Marshal(events)
+	body, err := encodeEvents(events)
 	if err != nil {
-		return fmt.Errorf("access: encode events: %w", err)
+		return err
 	}
 	first, last := events[0].Time(), events[0].Time()
 	for _, e := range events {

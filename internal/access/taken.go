@@ -20,8 +20,8 @@ type taken struct {
 	bans map[banKey]*exclusion
 }
 
-// target is one thing that a revocation can name.
-type target struct{ kind, name string }
+// target is one thing that a revocation can name, of an app.
+type target struct{ kind, app, name string }
 
 // voided is what all revocations of one target come to.
 type voided struct {
@@ -58,16 +58,19 @@ func newTaken() *taken {
 	return &taken{void: make(map[target]*voided), bans: make(map[banKey]*exclusion)}
 }
 
+// String names the target in the record.
+func (t target) String() string { return t.app + "/" + t.name }
+
 func targetOf(app string, t usher.Target) target {
 	switch {
 	case t.Grant != "":
-		return target{"grant", app + "/" + string(t.Grant)}
+		return target{"grant", app, string(t.Grant)}
 	case t.Identity != "":
-		return target{"identity", app + "/" + t.Identity}
+		return target{"identity", app, t.Identity}
 	case t.Client != "":
-		return target{"client", app + "/" + string(t.Client)}
+		return target{"client", app, string(t.Client)}
 	default:
-		return target{"room", app + "/" + string(t.Room)}
+		return target{"room", app, string(t.Room)}
 	}
 }
 
@@ -158,14 +161,15 @@ func (k *taken) fromIdentity(id usher.Identity, now time.Time) (usher.Taking, bo
 	if id.Actor != "" {
 		since = now // it is the back end's word, given now
 	}
-	list := []issued{{target{"identity", id.App + "/" + id.Key()}, since}}
-	for _, key := range []string{id.Key(), id.Actor, id.Inviter} {
+	self := id.Key()
+	list := append(make([]issued, 0, 5), issued{target{"identity", id.App, self}, since})
+	for _, key := range []string{self, id.Actor, id.Inviter} {
 		if client, ok := clientOf(key); ok {
-			list = append(list, issued{target{"client", id.App + "/" + client}, id.IssuedAt})
+			list = append(list, issued{target{"client", id.App, client}, id.IssuedAt})
 		}
 	}
 	if id.Kind == usher.GuestIdentity {
-		list = append(list, issued{target{"room", id.App + "/" + string(id.Room)}, id.IssuedAt})
+		list = append(list, issued{target{"room", id.App, string(id.Room)}, id.IssuedAt})
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -195,15 +199,15 @@ func (k *taken) fromParticipant(p usher.Participant, now time.Time) (usher.Takin
 		own = proven
 	}
 	list := []issued{
-		{target{"grant", p.App + "/" + string(p.Grant)}, made},
-		{target{"identity", p.App + "/" + p.Identity}, own},
-		{target{"room", p.App + "/" + string(p.Room)}, made},
+		{target{"grant", p.App, string(p.Grant)}, made},
+		{target{"identity", p.App, p.Identity}, own},
+		{target{"room", p.App, string(p.Room)}, made},
 	}
 	if isGuest(p.Identity) {
-		list = append(list, issued{target{"room", p.App + "/" + string(p.Room)}, proven})
+		list = append(list, issued{target{"room", p.App, string(p.Room)}, proven})
 	}
 	if client, ok := clientOf(p.Maker); ok {
-		list = append(list, issued{target{"client", p.App + "/" + client}, proven})
+		list = append(list, issued{target{"client", p.App, client}, proven})
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -220,11 +224,11 @@ func (k *taken) fromParticipant(p usher.Participant, now time.Time) (usher.Takin
 // whoever made it, also by a ban from the room.
 func (k *taken) fromInvite(i usher.Invite, now time.Time) bool {
 	list := []issued{
-		{target{"room", i.App + "/" + string(i.Room)}, i.CreatedAt()},
-		{target{"identity", i.App + "/" + i.By}, i.CreatedAt()},
+		{target{"room", i.App, string(i.Room)}, i.CreatedAt()},
+		{target{"identity", i.App, i.By}, i.CreatedAt()},
 	}
 	if client, ok := clientOf(i.By); ok {
-		list = append(list, issued{target{"client", i.App + "/" + client}, i.CreatedAt()})
+		list = append(list, issued{target{"client", i.App, client}, i.CreatedAt()})
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -379,6 +383,6 @@ func (a *Access) take(ctx context.Context, t usher.Taking) (usher.Taking, error)
 	}
 	a.config.Bus.Publish(takenNews, nil)
 	a.tell(ctx, usher.Event{Type: usher.Taken, App: t.App, Who: t.By, Room: t.Target.Room,
-		Reason: fmt.Sprintf("%s %s of %s: %s", t.Kind, t.ID, targetOf(t.App, t.Target).name, t.Reason)})
+		Reason: fmt.Sprintf("%s %s of %s: %s", t.Kind, t.ID, targetOf(t.App, t.Target), t.Reason)})
 	return t, nil
 }

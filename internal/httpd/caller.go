@@ -2,7 +2,6 @@ package httpd
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -182,16 +181,16 @@ func (s *server) addressKey(r *http.Request) string {
 // stops at the first address that is no trusted proxy, since whatever stands
 // before that may be made up.
 func Address(r *http.Request, proxies []netip.Prefix) netip.Addr {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
 	}
-	peer, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Addr{}
-	}
+	peer := from.Addr()
 	trusted := func(a netip.Addr) bool {
 		return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) })
+	}
+	if !trusted(peer) {
+		return peer.Unmap()
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && trusted(peer); i-- {

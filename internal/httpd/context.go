@@ -8,14 +8,20 @@ import (
 )
 
 type (
-	identityKey struct{}
-	originKey   struct{}
+	visitorKey struct{}
+	originKey  struct{}
 )
+
+// visitor is who called a route. It is filled in before the handler is asked,
+// and does not change from then on.
+type visitor struct{ id usher.Identity }
 
 // Identity returns who called the route. It is nobody on routes for anyone.
 func Identity(ctx context.Context) usher.Identity {
-	id, _ := ctx.Value(identityKey{}).(usher.Identity)
-	return id
+	if c, ok := ctx.Value(visitorKey{}).(*visitor); ok {
+		return c.id
+	}
+	return usher.Identity{}
 }
 
 // Origin is the listener that a request came in by.

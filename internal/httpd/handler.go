@@ -186,7 +186,8 @@ func (s *server) route(d Dialect, r Route) *route {
 func (h *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	id := string(h.RequestIDs.New())
-	r = r.WithContext(usher.WithRequestID(r.Context(), id))
+	var who visitor // with the request's id, for one copy of the request
+	r = r.WithContext(context.WithValue(usher.WithRequestID(r.Context(), id), visitorKey{}, &who))
 	rec := &recorder{ResponseWriter: w}
 	header := rec.Header()
 	header.Set("X-Request-ID", id)
@@ -203,11 +204,11 @@ func (h *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = http.MaxBytesReader(rec, r.Body, h.maxBody)
 
-	h.finish(rec, r, start, h.serve(rec, r))
+	h.finish(rec, r, start, h.serve(rec, r, &who))
 }
 
-// serve runs the handler for an authenticated caller and contains its panics.
-func (h *route) serve(w http.ResponseWriter, r *http.Request) (err error) {
+// serve finds out who calls, runs the handler and contains its panics.
+func (h *route) serve(w http.ResponseWriter, r *http.Request, who *visitor) (err error) {
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -228,11 +229,10 @@ func (h *route) serve(w http.ResponseWriter, r *http.Request) (err error) {
 		}
 		return h.Handle(w, r)
 	}
-	id, err := h.identify(r)
-	if err != nil {
+	if who.id, err = h.identify(r); err != nil {
 		return err
 	}
-	return h.Handle(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, id)))
+	return h.Handle(w, r)
 }
 
 // finish answers an error, logs and counts.
@@ -253,25 +253,35 @@ func (h *route) finish(w *recorder, r *http.Request, start time.Time, err error)
 	}
 	took := time.Since(start)
 	h.Metrics.observe(h.dialect.Name, h.Pattern, w.status, took)
+	h.log(r.Context(), w.status, took, failure)
+}
 
+// log writes a line about an answer.
+func (h *route) log(ctx context.Context, status int, took time.Duration, failure *usher.Error) {
 	level := slog.LevelDebug
+	switch {
+	case failure == nil:
+	case failure.Kind == usher.Internal || failure.Kind == usher.Upstream:
+		level = slog.LevelError
+	case h.LoopbackOnly:
+		level = slog.LevelInfo // whoever develops wants to see what was refused
+	}
+	if !h.Logger.Enabled(ctx, level) {
+		return
+	}
 	attrs := []slog.Attr{
-		slog.String("request", usher.RequestID(r.Context())),
+		slog.String("request", usher.RequestID(ctx)),
 		slog.String("route", h.Pattern),
-		slog.Int("status", w.status),
+		slog.Int("status", status),
 		slog.Duration("took", took),
 	}
 	if failure != nil {
 		attrs = append(attrs, slog.String("code", failure.Code))
-		if h.LoopbackOnly {
-			level = slog.LevelInfo // whoever develops wants to see what was refused
-		}
-		if failure.Kind == usher.Internal || failure.Kind == usher.Upstream {
-			level = slog.LevelError
-			attrs = append(attrs, slog.Any("error", failure.Err))
-		}
 	}
-	h.Logger.LogAttrs(r.Context(), level, "request", attrs...)
+	if level == slog.LevelError {
+		attrs = append(attrs, slog.Any("error", failure.Err))
+	}
+	h.Logger.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // asFailure also knows the errors that net/http itself makes.

@@ -11,7 +11,7 @@ import (
 	"usher"
 )
 
-// vouchedKey is apart from identityKey: who called one route is not by itself
+// vouchedKey is apart from visitorKey: who called one route is not by itself
 // who calls another in its course.
 type vouchedKey struct{}
 
@@ -44,7 +44,7 @@ func (l *loopback) RoundTrip(req *http.Request) (*http.Response, error) {
 		caller.For, caller.IssuedAt = outer.Key(), outer.IssuedAt
 	}
 	ctx := context.WithValue(req.Context(), vouchedKey{}, caller)
-	ctx = context.WithValue(ctx, identityKey{}, usher.Identity{}) // whoever made us call is not our caller
+	ctx = context.WithValue(ctx, visitorKey{}, &visitor{}) // whoever made us call is not our caller
 	in := req.Clone(WithOrigin(ctx, l.origin))
 	in.RequestURI = req.URL.RequestURI()
 	if in.Host == "" {

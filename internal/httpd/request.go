@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,16 +23,25 @@ func ReadJSON(r *http.Request, value any, optional bool) error {
 	if len(body) == 0 && optional {
 		return nil
 	}
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" {
+	if !isJSON(r.Header.Get("Content-Type")) {
 		return usher.Errorf(usher.UnsupportedMedia, "media_type_unsupported", "Send the body as application/json.")
 	}
 	return DecodeJSON(body, value)
 }
 
+// isJSON reports whether a media type is that of JSON, with parameters or without.
+func isJSON(contentType string) bool {
+	const want = "application/json"
+	if contentType == want {
+		return true // as most write it
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && media == want
+}
+
 // DecodeJSON is [ReadJSON] for bytes that came another way.
 func DecodeJSON(data []byte, value any) error {
-	dec := json.NewDecoder(strings.NewReader(string(data)))
+	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(value); err != nil {
 		return jsonError(err)

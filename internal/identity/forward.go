@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"usher"
+	"usher/internal/recent"
 )
 
 // ErrNotSignedIn refuses a caller with a session that the app does not know, or
@@ -43,7 +44,7 @@ type Forward struct {
 	http   *http.Client
 	now    func() time.Time
 	asking chan struct{}
-	recent *recent[session]
+	recent *recent.Map[session]
 }
 
 var _ Authenticator = (*Forward)(nil)
@@ -67,7 +68,7 @@ func NewForward(c ForwardConfig, client *http.Client, now func() time.Time) (*Fo
 	for i, name := range c.Headers {
 		c.Headers[i] = http.CanonicalHeaderKey(name)
 	}
-	f := &Forward{config: c, now: now, asking: make(chan struct{}, maxAsking), recent: newRecent[session](rememberSessions)}
+	f := &Forward{config: c, now: now, asking: make(chan struct{}, maxAsking), recent: recent.New[session](rememberSessions)}
 	if f.now == nil {
 		f.now = time.Now
 	}
@@ -120,13 +121,13 @@ func (f *Forward) Authenticate(ctx context.Context, p Proof) (usher.Identity, er
 		return usher.Identity{}, err
 	}
 	digest := digestOf(sent)
-	if s, ok := f.recent.get(digest); ok && f.now().Before(s.until) {
+	if s, ok := f.recent.Get(digest); ok && f.now().Before(s.until) {
 		return cloned(s.identity), nil
 	}
 	asked := f.now()
 	id, err := f.ask(ctx, sent)
 	if err != nil {
-		f.recent.remove(digest)
+		f.recent.Remove(digest)
 		return usher.Identity{}, err
 	}
 	if id.IssuedAt.IsZero() {
@@ -137,7 +138,7 @@ func (f *Forward) Authenticate(ctx context.Context, p Proof) (usher.Identity, er
 		if !id.Expires.IsZero() && id.Expires.Before(until) {
 			until = id.Expires
 		}
-		f.recent.put(digest, session{cloned(id), until})
+		f.recent.Put(digest, session{cloned(id), until})
 	}
 	return id, nil
 }

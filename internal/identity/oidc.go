@@ -18,6 +18,7 @@ import (
 
 	"usher"
 	"usher/internal/keys"
+	"usher/internal/recent"
 )
 
 // Why a token of an issuer that we know is refused. The code says what is
@@ -74,7 +75,7 @@ type IssuersConfig struct {
 type Issuers struct {
 	now    func() time.Time
 	byName map[string]*trusted
-	recent *recent[verified]
+	recent *recent.Map[verified]
 }
 
 var _ Authenticator = (*Issuers)(nil)
@@ -112,7 +113,7 @@ func NewIssuers(c IssuersConfig) (*Issuers, error) {
 	if c.Remember == 0 {
 		c.Remember = rememberTokens
 	}
-	s.recent = newRecent[verified](c.Remember)
+	s.recent = recent.New[verified](c.Remember)
 	for _, ic := range c.Issuers {
 		ic = ic.complete()
 		remote, err := keys.NewRemote(keys.RemoteConfig{
@@ -150,11 +151,11 @@ func (s *Issuers) Authenticate(ctx context.Context, p Proof) (usher.Identity, er
 		return usher.Identity{}, ErrNotMine
 	}
 	digest := p.Bearer.Digest()
-	v, ok := s.recent.get(digest)
+	v, ok := s.recent.Get(digest)
 	if ok {
 		key, err := v.by.key(ctx, v.kid, v.alg)
 		if err != nil {
-			s.recent.remove(digest)
+			s.recent.Remove(digest)
 			return usher.Identity{}, err
 		}
 		ok = equal(key, v.key)
@@ -168,11 +169,11 @@ func (s *Issuers) Authenticate(ctx context.Context, p Proof) (usher.Identity, er
 		}
 	}
 	if err := v.claims.current(s.now(), v.by.Leeway); err != nil {
-		s.recent.remove(digest)
+		s.recent.Remove(digest)
 		return usher.Identity{}, err
 	}
 	if !ok {
-		s.recent.put(digest, v)
+		s.recent.Put(digest, v)
 	}
 	return v.identity(), nil
 }

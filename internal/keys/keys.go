@@ -9,12 +9,13 @@
 // Config.Refresh. Rotation waits until the next key has been published for as
 // long; hence a key that signs is one that every node publishes.
 //
-// Signing and verifying take no lock: they use the set of keys that is in an
+// Signing and verifying wait for nobody: they use the set of keys that is in an
 // atomic pointer. Manager.mu serializes only what replaces that set.
 package keys
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	"time"
 
 	"usher"
+	"usher/internal/recent"
 	"usher/internal/store"
 )
 
@@ -68,6 +70,8 @@ type Manager struct {
 	log     *slog.Logger
 
 	ring atomic.Pointer[ring] // what Sign, Verify and JWKS use
+	// genuine holds, for tokens that were verified last, the keys that signed them.
+	genuine *recent.Map[ed25519.PublicKey]
 
 	// mu orders the replacements of ring, so that what was read earlier never
 	// takes the place of what was read later.
@@ -89,6 +93,7 @@ func Open(ctx context.Context, c Config) (*Manager, error) {
 	m := &Manager{
 		store: c.Store, sealer: c.Sealer, retain: c.Retain, refresh: c.Refresh,
 		now: c.Now, ids: c.IDs, random: c.Random, log: c.Logger,
+		genuine: recent.New[ed25519.PublicKey](rememberTokens),
 	}
 	if m.refresh == 0 {
 		m.refresh = defaultRefresh

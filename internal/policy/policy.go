@@ -179,10 +179,11 @@ func (p *Policy) withoutRoom(req Request) (standing, *usher.Error) {
 // admission.
 func (p *Policy) inRoom(req Request) (standing, *usher.Error) {
 	id, room := req.Identity, req.Room
-	if room.Owner == id.Key() && req.Action == EnterRoom {
+	owns := room.Owner == id.Key()
+	if owns && req.Action == EnterRoom {
 		return standing{"owner", usher.Host, usher.Host}, nil
 	}
-	if room.Owner == id.Key() || id.Actor != "" && room.Owner == id.Actor {
+	if owns || id.Actor != "" && room.Owner == id.Actor {
 		return standing{"owner", usher.Host, usher.Speaker}, nil
 	}
 	if id.Kind == usher.GuestIdentity {

@@ -1,0 +1,4 @@
+package access
+
+// EncodeEvents is how the record writes events down.
+var EncodeEvents = encodeEvents
