@@ -74,7 +74,7 @@ func (a *Access) Credential(ctx context.Context, id usher.Identity, ref string, 
 		err.RetryAfter = d.NotBefore.Sub(now)
 		return Issued{}, err
 	}
-	if err := a.bindSubject(ctx, id, r, spec, d.Expires); err != nil {
+	if err := a.bindSubject(ctx, id, r, p, spec, d.Expires); err != nil {
 		return Issued{}, err
 	}
 	var seat usher.ID
@@ -121,22 +121,42 @@ func (a *Access) roomToEnter(ctx context.Context, id usher.Identity, ref string,
 }
 
 // bindSubject sees to it that nobody but a back end gets a credential in the
-// name of somebody else: a subject in a room belongs to the identity that first
-// asked for it, for as long as what it got is good.
-func (a *Access) bindSubject(ctx context.Context, id usher.Identity, r usher.Room, spec CredentialSpec, expires time.Time) error {
+// name of somebody else: a subject belongs to the identity that first asked for
+// it, for as long as what it got is good. It does so in a room, and where the
+// platform makes it known by a name everywhere, on all of the platform.
+func (a *Access) bindSubject(ctx context.Context, id usher.Identity, r usher.Room, p platform.Platform, spec CredentialSpec, expires time.Time) error {
 	if spec.Subject == "" || id.Kind == usher.ClientIdentity || id.Kind == usher.LocalIdentity {
 		return nil
 	}
+	err := a.bind(ctx, id, expires, errSubjectTaken, "subject", r.App, string(r.ID), spec.Platform, spec.Subject)
+	if namer, ok := p.(platform.Namer); ok {
+		for _, name := range namer.Names(spec.Format, spec.Subject) {
+			if err == nil {
+				err = a.bind(ctx, id, expires, errNameTaken, "name", r.App, spec.Platform, name)
+			}
+		}
+	}
+	return err
+}
+
+var (
+	errSubjectTaken = usher.Errorf(usher.Forbidden, "subject_taken", "Somebody else is known by that name in this room; ask for another uid or account.")
+	errNameTaken    = usher.Errorf(usher.Forbidden, "subject_taken", "Somebody else is known by that name on the platform, whatever the room; ask for another uid or account.")
+)
+
+// bind ties what is named to an identity until it expires; taken says that it
+// is somebody else's.
+func (a *Access) bind(ctx context.Context, id usher.Identity, expires time.Time, taken error, label string, parts ...string) error {
 	// Time is cut into spans, each bound for itself, so that a binding that is
 	// renewed never has a gap.
 	span := a.config.Policy.MaxLifetime
 	for start := a.now().Truncate(span); start.Before(expires); start = start.Add(span) {
-		name := a.config.Derive("subject", r.App, string(r.ID), spec.Platform, spec.Subject, start.String())
-		mark := store.Mark{Name: "subject:" + hex.EncodeToString(name[:]), Value: []byte(id.Key()), Expires: start.Add(2 * span)}
+		name := a.config.Derive(label, append(parts[:len(parts):len(parts)], start.UTC().Format(time.RFC3339))...)
+		mark := store.Mark{Name: label + ":" + hex.EncodeToString(name[:]), Value: []byte(id.Key()), Expires: start.Add(2 * span)}
 		earlier, err := a.config.Store.Once().Put(ctx, a.now(), mark)
 		switch {
 		case errors.Is(err, store.ErrExists) && string(earlier.Value) != id.Key():
-			return usher.Errorf(usher.Forbidden, "subject_taken", "Somebody else is known by that name in this room; ask for another uid or account.")
+			return taken
 		case err != nil && !errors.Is(err, store.ErrExists):
 			return wrapf("bind subject", err)
 		}

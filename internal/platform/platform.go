@@ -74,6 +74,14 @@ type Counter interface {
 	Count(ctx context.Context, room string) (int, error)
 }
 
+// Namer is a platform of whose credentials some make their bearer known beyond
+// the room that they are for.
+type Namer interface {
+	// Names returns by what names a credential of the format makes the subject
+	// known everywhere on the platform; none, if it is good in its room only.
+	Names(format, subject string) []string
+}
+
 // Inspector recognises credentials of a platform and says what is in them.
 type Inspector interface {
 	// Inspect returns what a text is, or false if it is no credential of this
