@@ -53,8 +53,12 @@ type server struct {
 	background sync.WaitGroup
 }
 
-// databaseName is the database's file in the data folder.
-const databaseName = "usher.db"
+// The files in the data folder: the database, and the secret that our keys are
+// sealed with.
+const (
+	databaseName = "usher.db"
+	sealName     = "seal.key"
+)
 
 // serverOptions are what is not configuration.
 type serverOptions struct {
@@ -85,7 +89,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	if err != nil {
 		return s, err
 	}
-	sealer, err := keys.LoadSealer(o.Dir.Path("seal.key"))
+	sealer, err := keys.LoadSealer(o.Dir.Path(sealName))
 	if err != nil {
 		return s, err
 	}
@@ -98,7 +102,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	if s.callers, err = newCallers(cfg, ring, s.db.Clients(), o.Logger); err != nil {
 		return s, err
 	}
-	media, err := s.platforms(cfg)
+	media, err := s.platforms(cfg, ownKeys{o.Dir.Path(""), sealer})
 	if err != nil {
 		return s, err
 	}
@@ -256,8 +260,8 @@ func (s *server) closeSockets(ctx context.Context) error {
 func (s *server) stopBackground() {
 	if s.stop != nil {
 		s.stop()
-		s.background.Wait()
 	}
+	s.background.Wait()
 }
 
 // settleTime is how long what connections left behind may take to be written.
