@@ -19,12 +19,15 @@ import (
 
 // platforms returns every platform that is configured, by its name. In
 // development mode there is a Janus without configuration.
-func (s *server) platforms(cfg config.Config, own ownKeys) (map[string]platform.Platform, error) {
-	meetings, err := s.meetings(cfg)
-	if err != nil {
-		return nil, err
+func (s *server) platforms(cfg config.Config, own ownKeys) (_ map[string]platform.Platform, err error) {
+	all := make(map[string]platform.Platform)
+	if cfg.ForeignVPaaS() || cfg.Compat.VPaaS.Enabled {
+		meetings, err := s.meetings(cfg)
+		if err != nil {
+			return nil, err
+		}
+		all[vpaas.Name] = meetings
 	}
-	all := map[string]platform.Platform{vpaas.Name: meetings}
 	if cfg.Agora.Enabled() {
 		p, err := agora.New(cfg.Agora)
 		if err != nil {

@@ -30,6 +30,7 @@ import (
 	"usher/internal/identity"
 	"usher/internal/keys"
 	"usher/internal/limit"
+	"usher/internal/platform"
 	"usher/internal/platform/vpaas"
 	"usher/internal/store/sqlstore"
 	"usher/internal/turn"
@@ -152,13 +153,7 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 	}
 	if meetings := cfg.Compat.Meetings; meetings.Enabled {
 		dialects = append(dialects, opened(cfg, meetings, compatmeetings.New(compatmeetings.Config{
-			Access: s.access,
-			APIAddress: func(ctx context.Context) string {
-				if cfg.ForeignVPaaS() {
-					return cfg.VPaaS.APIAddress
-				}
-				return httpd.From(ctx).Base
-			},
+			Access: s.access, APIAddress: apiAddress(cfg),
 		}).Dialect()))
 	}
 	return append(dialects, s.tokenDialects(cfg)...)
@@ -204,18 +199,19 @@ func ownLimits(limits limit.Config) limit.Config {
 	return limits
 }
 
-// meetings returns the VPaaS that the tutorial's back end makes its meetings
-// at: the configured one, or ourselves.
-func (s *server) meetings(cfg config.Config) (*vpaas.Platform, error) {
+// meetings returns the VPaaS that meetings are made at: the configured one, or
+// ourselves.
+func (s *server) meetings(cfg config.Config) (platform.Platform, error) {
 	if !cfg.ForeignVPaaS() {
 		// The handler does not exist yet, and never calls itself before it does.
 		self := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) })
 		caller := usher.Identity{App: usher.DefaultApp, Kind: usher.ClientIdentity, Subject: selfID, Name: "Usher itself", Scopes: usher.AllScopes}
 		origin := httpd.Origin{Base: controlBase}
-		return vpaas.New(vpaas.Config{
+		p, err := vpaas.New(vpaas.Config{
 			APIAddress: controlBase, Timeout: cfg.VPaaS.Timeout, Now: time.Now,
 			HTTP: &http.Client{Transport: httpd.Loopback(self, caller, origin)},
 		})
+		return vpaas.Own{Platform: p, Address: apiAddress(cfg)}, err
 	}
 	client, err := vpaas.HTTPClient(cfg.VPaaS.CAFile, cfg.VPaaS.Timeout)
 	if err != nil {
@@ -225,10 +221,26 @@ func (s *server) meetings(cfg config.Config) (*vpaas.Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	return vpaas.New(vpaas.Config{
+	p, err := vpaas.New(vpaas.Config{
 		APIAddress: cfg.VPaaS.APIAddress, Timeout: cfg.VPaaS.Timeout, Now: time.Now, HTTP: client,
 		ClientID: cfg.VPaaS.Credentials.ClientID, Signer: key,
 	})
+	return vpaas.Foreign{Platform: p}, err
+}
+
+// apiAddress returns what tells where VPaaS is, as whoever is answered reaches it.
+func apiAddress(cfg config.Config) func(context.Context) string {
+	return func(ctx context.Context) string {
+		base := httpd.From(ctx).Base
+		switch {
+		case cfg.ForeignVPaaS():
+			return cfg.VPaaS.APIAddress
+		case base == controlBase: // a command on this machine
+			return cfg.Server.PublicURL
+		default:
+			return base
+		}
+	}
 }
 
 // start runs what works in the background.

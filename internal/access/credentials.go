@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"usher"
@@ -62,44 +61,61 @@ func (a *Access) Credential(ctx context.Context, id usher.Identity, ref string, 
 		action = policy.EnterRoom
 	}
 	d, err := a.decide(ctx, id, ask{
-		action: action, room: &r, role: spec.Role, permissions: spec.Permissions, lifetime: spec.Lifetime,
+		action: action, room: &r, role: spec.Role, permissions: spec.Permissions, lifetime: spec.Lifetime, whom: id.For,
 	})
 	if err != nil {
 		return Issued{}, err
 	}
-	now := a.now()
-	if d.NotBefore.After(now) {
+	if wait := d.NotBefore.Sub(a.now()); wait > 0 {
 		// Few platforms can say from when a credential is good, so none is made.
 		err := usher.Errorf(usher.Unavailable, "room_not_open", "The room is not open yet.")
-		err.RetryAfter = d.NotBefore.Sub(now)
+		err.RetryAfter = wait
+		return Issued{}, err
+	}
+	if r.Status == usher.RoomEnded {
+		return Issued{}, room.ErrEnded
+	}
+	var issued Issued
+	switch p := p.(type) {
+	case platform.Host:
+		issued, err = a.host(ctx, p, id, r, spec, d)
+	case platform.Enroller:
+		issued, err = a.enroll(ctx, p, id, r, spec, d)
+	default:
+		issued, err = a.mint(ctx, p, id, r, spec, d)
+	}
+	if err != nil {
+		return Issued{}, err
+	}
+	issued.Room = r
+	return issued, nil
+}
+
+// mint has a platform make a credential of its own. Only who gets one gets a
+// name and a seat.
+func (a *Access) mint(ctx context.Context, p platform.Platform, id usher.Identity, r usher.Room, spec CredentialSpec, d decision) (Issued, error) {
+	issued, err := a.issue(ctx, p, spec.Platform, d, platform.Request{
+		Grant: grantOf(id, r, d), Subject: spec.Subject, Format: spec.Format, Now: a.now(),
+	})
+	if err != nil {
 		return Issued{}, err
 	}
 	if err := a.bindSubject(ctx, id, r, p, spec, d.Expires); err != nil {
 		return Issued{}, err
 	}
-	var seat usher.ID
-	if r.Seats > 0 {
-		if seat, err = a.keepSeat(ctx, id, r, spec, d); err != nil {
-			return Issued{}, err
-		}
-	} else if r.Status == usher.RoomEnded {
-		return Issued{}, room.ErrEnded
-	}
-	issued, err := a.issue(ctx, p, spec.Platform, d, platform.Request{
-		Grant: usher.Grant{
-			ID: d.id, Identity: id, Room: roomAbroad(r),
-			Permissions: d.Permissions, NotBefore: d.NotBefore, Expires: d.Expires,
-		},
-		Subject: spec.Subject, Format: spec.Format, Now: now,
-	})
-	issued.Room = r
-	if err == nil {
-		err = a.letIn(ctx, id, r, spec, seat, issued)
-	}
+	seat, err := a.seat(ctx, id, r, spec, d)
 	if err != nil {
 		return Issued{}, err
 	}
-	return issued, nil
+	return issued, a.letIn(ctx, id, r, spec, seat, issued)
+}
+
+// grantOf is what was decided, for a platform.
+func grantOf(id usher.Identity, r usher.Room, d decision) usher.Grant {
+	return usher.Grant{
+		ID: d.id, Identity: id, Room: roomAbroad(r),
+		Permissions: d.Permissions, NotBefore: d.NotBefore, Expires: d.Expires,
+	}
 }
 
 // roomToEnter finds a room, or makes it by its name where the configuration
@@ -164,36 +180,6 @@ func (a *Access) bind(ctx context.Context, id usher.Identity, expires time.Time,
 	return nil
 }
 
-// keepSeat takes a seat for the bearer of a foreign credential, or keeps the
-// one that it has, until the credential expires. It returns the participant that
-// has it.
-func (a *Access) keepSeat(ctx context.Context, id usher.Identity, r usher.Room, spec CredentialSpec, d decision) (usher.ID, error) {
-	name := a.config.Derive("seat", r.App, string(r.ID), id.Key(), spec.Subject)
-	mark := store.Mark{
-		Name: "seat:" + hex.EncodeToString(name[:]), Value: []byte(a.config.IDs.New()),
-		Expires: a.now().Add(100 * 365 * 24 * time.Hour),
-	}
-	earlier, err := a.config.Store.Once().Put(ctx, a.now(), mark)
-	switch {
-	case errors.Is(err, store.ErrExists):
-		mark = earlier
-	case err != nil:
-		return "", wrapf("keep seat", err)
-	}
-	key := participantKey(r, usher.ID(mark.Value))
-	e, err := a.rooms.Keep(ctx, key, room.Place{
-		ID: key.ID, Role: d.Role, Name: id.Name, Identity: id.Key(), Maker: maker(id), Grant: d.id, Expires: d.Expires,
-	})
-	if err != nil {
-		return "", err
-	}
-	if _, ok := a.taken.fromParticipant(e.Participant, a.now()); ok {
-		return "", fmt.Errorf("access: keep seat: %w", room.ErrNoClaim)
-	}
-	a.announce(r.Key(), notice{Kind: rosterChanged})
-	return key.ID, nil
-}
-
 // Relay has the platform for TURN mint a credential for the caller, which is
 // about no room.
 func (a *Access) Relay(ctx context.Context, id usher.Identity, name string) (Issued, error) {
@@ -217,14 +203,19 @@ func (a *Access) issue(ctx context.Context, p platform.Platform, name string, d 
 	if err != nil {
 		return Issued{}, wrapf("issue", err)
 	}
+	return a.issued(c, name, d, req.Now), nil
+}
+
+// issued is a credential that was made, with when to renew it.
+func (a *Access) issued(c usher.Credential, name string, d decision, now time.Time) Issued {
 	c.Platform = name
 	issued := Issued{Credential: c, Grant: d.id, Decision: d.Decision}
 	if !c.ExpiresAt.IsZero() {
-		issued.ExpiresIn = c.ExpiresAt.Sub(req.Now)
+		issued.ExpiresIn = c.ExpiresAt.Sub(now)
 		issued.RefreshIn = time.Duration(float64(issued.ExpiresIn) * refreshAfter).Truncate(time.Second)
 	}
 	a.metrics.minted(name)
-	return issued, nil
+	return issued
 }
 
 // InspectSpec is a credential to look at. Room and Subject are what it is said
