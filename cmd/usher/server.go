@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -236,7 +237,7 @@ func apiAddress(cfg config.Config) func(context.Context) string {
 		case cfg.ForeignVPaaS():
 			return cfg.VPaaS.APIAddress
 		case base == controlBase: // a command on this machine
-			return cfg.Server.PublicURL
+			return cmp.Or(cfg.Server.PublicURL, "http://"+cfg.Server.HTTP)
 		default:
 			return base
 		}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha512"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -70,6 +71,33 @@ func TestATokenFromTheCommandLine(t *testing.T) {
 	if status := run(t.Context(), []string{"token", "inspect", "--data", data}, environment{Stdin: strings.NewReader("s3cret-nonsense\n"), Stdout: &errs, Stderr: &errs}); status != 1 ||
 		!strings.Contains(errs.String(), "token_unrecognised") || strings.Contains(errs.String(), "nonsense") {
 		t.Errorf("nonsense: got status %d, printed %q", status, &errs)
+	}
+}
+
+func TestATokenThatIsOfNoUseAloneIsPrintedWithAllThatGoesWithIt(t *testing.T) {
+	data := tokenFolder(t)
+	status, out, stderr := command(t, "token", "issue", "--dev", "--data", data, "--platform", "vpaas", "--room", "lobby", "--subject", "ann")
+	var details map[string]string
+	if err := json.Unmarshal([]byte(out), &details); err != nil || status != 0 || len(details) != 4 || details["participant_secret"] == "" || strings.Contains(stderr, details["participant_secret"]) {
+		t.Errorf("got status %d, printed %q and %q", status, out, stderr)
+	}
+}
+
+func TestEveryServiceOfAgorasTokensFromTheCommandLine(t *testing.T) {
+	data := tokenFolder(t)
+	for _, format := range []string{"rtc", "006/rtc", "rtm", "006/rtm", "rtm2", "chat", "education", "apaas", "apaas-user", "streaming", "fcdn", "fpa", "rtc+rtm+convoai", "rtc+rtm+stt"} {
+		status, token, stderr := command(t, "token", "issue", "--dev", "--data", data, "--platform", "agora", "--room", "lobby", "--subject", "7", "--role", "host", "--format", format)
+		if status != 0 {
+			t.Errorf("%s: %s", format, stderr)
+			continue
+		}
+		args := []string{"token", "inspect", "--dev", "--data", data, "--room", "lobby", "--subject", "7", strings.TrimSpace(token)}
+		if format == "education" { // whose user has another name in Chat
+			args = append(args[:7:7], strings.TrimSpace(token))
+		}
+		if status, out, stderr := command(t, args...); status != 0 || !strings.Contains(out, "Nothing is wrong with it.") {
+			t.Errorf("%s: inspected as %s%s", format, out, stderr)
+		}
 	}
 }
 
