@@ -16,7 +16,7 @@ func TestADeveloperGetsTokensForJanusWithoutAKey(t *testing.T) {
 	s := start(t, options{})
 	token := s.must(http.StatusOK, http.MethodPost, "/janus/token", `{"room":"lobby"}`, "Content-Type", "application/json").text(t, "token")
 	s.Secret(token)
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS512})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS512})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestADeveloperGetsTokensForJanusWithoutAKey(t *testing.T) {
 	s.Restart()
 	token = s.must(http.StatusOK, http.MethodPost, "/janus/token", `{"room":"lobby"}`, "Content-Type", "application/json").text(t, "token")
 	s.Secret(token)
-	if signed, err = jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS512}); err != nil {
+	if signed, err = jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS512}); err != nil {
 		t.Fatal(err)
 	}
 	if err := verified(export()); err != nil {
