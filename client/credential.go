@@ -28,18 +28,19 @@ type CredentialRequest struct {
 // Credential lets its bearer into a room on a platform.
 type Credential struct {
 	Platform string `json:"platform"`
-	// Room is what the room is called there.
+	// Room is what the room is called here.
 	Room string `json:"room"`
-	// Token is told once; like every [usher.Secret] it is not written back into JSON.
+	// Token is told once; like every [usher.Secret] it is not written back into
+	// JSON. It is empty where the bearer is on the platform already and keeps what
+	// it came in by.
 	Token usher.Secret `json:"token"`
 	// URL is where the token is good for, if the platform has such.
 	URL string `json:"url,omitempty"`
-	// ExpiresAt is absent for a credential that ends with its use, and so are
-	// ExpiresIn and RefreshIn: in how many seconds it ends, and in how many to
-	// ask for the next one, which leaves time to try again.
-	ExpiresAt Time `json:"expires_at,omitzero"`
-	ExpiresIn int  `json:"expires_in,omitempty"`
-	RefreshIn int  `json:"refresh_in,omitempty"`
+	// ExpiresIn is in how many seconds it ends, and RefreshIn in how many to ask
+	// for the next one, which leaves time to try again.
+	ExpiresAt Time `json:"expires_at"`
+	ExpiresIn int  `json:"expires_in"`
+	RefreshIn int  `json:"refresh_in"`
 	// Role and Permissions are what was granted, and Clamped what was asked for
 	// and granted only in part.
 	Role        usher.Role        `json:"role"`

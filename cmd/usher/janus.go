@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"os"
 	"time"
 
+	"usher/internal/config"
 	"usher/internal/platform/janus"
 )
 
@@ -14,7 +16,7 @@ import (
 type keysExport struct {
 	configFlags
 	Janus bool   `required:"" help:"In the one form that janus-plugin-sfu reads: the public key as PKCS#1 in DER."`
-	Key   string `placeholder:"FILE" help:"A key to take instead of the configured one: public or private, in any usual form."`
+	Key   string `placeholder:"FILE" help:"A key to take instead of the server's: public or private, in any usual form."`
 	Out   string `default:"-" placeholder:"FILE" help:"Where to write it (default: standard output)."`
 }
 
@@ -47,14 +49,29 @@ func (c keysExport) der(env environment) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Janus.KeyFile == "" {
-		return nil, errors.New("no key is configured: set janus.keyFile (or AUTH_KEY_PRIVATE), or name a key with --key FILE")
-	}
-	key, err := janus.LoadPrivateKey(cfg.Janus.KeyFile)
+	key, err := janusKey(cfg, c.Dev)
 	if err != nil {
 		return nil, err
 	}
 	return janus.ExportDER(key)
+}
+
+// janusKey returns the private key that a server of this configuration signs
+// permission tokens with, and makes it if that server has not yet.
+func janusKey(cfg config.Config, dev bool) (crypto.Signer, error) {
+	switch {
+	case cfg.Janus.KeyFile != "":
+		return janus.LoadPrivateKey(cfg.Janus.KeyFile)
+	case !cfg.Janus.NeedsKey():
+		return nil, errors.New("no key is in use: VideoRoom's tokens are signed with janus.tokenAuthSecret; for janus-plugin-sfu say janus.pluginURL")
+	case !cfg.Janus.Enabled() && !dev:
+		return nil, errors.New("no Janus is configured: say janus.pluginURL, or name a key with janus.keyFile (or AUTH_KEY_PRIVATE), or with --key FILE")
+	}
+	own, err := ownKeysIn(cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	return own.loadOrMake()
 }
 
 // doctorCommand is `usher doctor`.
@@ -75,6 +92,11 @@ func (c doctorJanus) Run(ctx context.Context, env environment) error {
 	}
 	if !cfg.Janus.Enabled() {
 		return errors.New("no Janus is configured: see the settings that begin with janus in 'usher config doc'")
+	}
+	if cfg.Janus.NeedsKey() {
+		if cfg.Janus.Signer, err = janusKey(cfg, c.Dev); err != nil {
+			return err
+		}
 	}
 	p, err := newJanus(cfg.Janus)
 	if err != nil {

@@ -17,13 +17,17 @@ import (
 	"usher/internal/turn"
 )
 
-// platforms returns every platform that is configured, by its name.
-func (s *server) platforms(cfg config.Config) (map[string]platform.Platform, error) {
-	meetings, err := s.meetings(cfg)
-	if err != nil {
-		return nil, err
+// platforms returns every platform that is configured, by its name. In
+// development mode there is a Janus without configuration.
+func (s *server) platforms(cfg config.Config, own ownKeys) (_ map[string]platform.Platform, err error) {
+	all := make(map[string]platform.Platform)
+	if cfg.ForeignVPaaS() || cfg.Compat.VPaaS.Enabled {
+		meetings, err := s.meetings(cfg)
+		if err != nil {
+			return nil, err
+		}
+		all[vpaas.Name] = meetings
 	}
-	all := map[string]platform.Platform{vpaas.Name: meetings}
 	if cfg.Agora.Enabled() {
 		p, err := agora.New(cfg.Agora)
 		if err != nil {
@@ -34,18 +38,9 @@ func (s *server) platforms(cfg config.Config) (map[string]platform.Platform, err
 			all[name] = project
 		}
 	}
-	if cfg.Janus.Enabled() {
-		p, err := newJanus(cfg.Janus)
-		if err != nil {
+	if cfg.Janus.Enabled() || cfg.Dev {
+		if all[janus.Name], err = s.janus(cfg.Janus, own); err != nil {
 			return nil, err
-		}
-		all[janus.Name] = p
-		if !p.Reaches() {
-			// Nobody need remember whom it lets in.
-			all[janus.Name] = struct {
-				platform.Platform
-				platform.Inspector
-			}{p, p}
 		}
 	}
 	if cfg.LiveKit.Enabled() {
@@ -59,6 +54,27 @@ func (s *server) platforms(cfg config.Config) (map[string]platform.Platform, err
 		}
 	}
 	return all, nil
+}
+
+// janus returns the platform with a key, be it one of our own.
+func (s *server) janus(cfg janus.Config, own ownKeys) (_ platform.Platform, err error) {
+	if cfg.NeedsKey() {
+		if cfg, err = s.keyed(cfg, own); err != nil {
+			return nil, err
+		}
+	}
+	p, err := newJanus(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if !p.Reaches() {
+		// Nobody need remember whom it lets in.
+		return struct {
+			platform.Platform
+			platform.Inspector
+		}{p, p}, nil
+	}
+	return p, nil
 }
 
 // newJanus returns the platform with its key, if it has one.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ import (
 	"usher/internal/identity"
 	"usher/internal/keys"
 	"usher/internal/limit"
+	"usher/internal/platform"
 	"usher/internal/platform/vpaas"
 	"usher/internal/store"
 	"usher/internal/store/cached"
@@ -55,8 +57,12 @@ type server struct {
 	background sync.WaitGroup
 }
 
-// databaseName is the database's file in the data folder.
-const databaseName = "usher.db"
+// The files in the data folder: the database, and the secret that our keys are
+// sealed with.
+const (
+	databaseName = "usher.db"
+	sealName     = "seal.key"
+)
 
 // serverOptions are what is not configuration.
 type serverOptions struct {
@@ -88,7 +94,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 		return s, err
 	}
 	s.db = cached.New(db, time.Now)
-	sealer, err := keys.LoadSealer(o.Dir.Path("seal.key"))
+	sealer, err := keys.LoadSealer(o.Dir.Path(sealName))
 	if err != nil {
 		return s, err
 	}
@@ -101,7 +107,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	if s.callers, err = newCallers(cfg, ring, s.db.Clients(), o.Logger); err != nil {
 		return s, err
 	}
-	media, err := s.platforms(cfg)
+	media, err := s.platforms(cfg, ownKeys{o.Dir.Path(""), sealer})
 	if err != nil {
 		return s, err
 	}
@@ -151,13 +157,7 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 	}
 	if meetings := cfg.Compat.Meetings; meetings.Enabled {
 		dialects = append(dialects, opened(cfg, meetings, compatmeetings.New(compatmeetings.Config{
-			Access: s.access,
-			APIAddress: func(ctx context.Context) string {
-				if cfg.ForeignVPaaS() {
-					return cfg.VPaaS.APIAddress
-				}
-				return httpd.From(ctx).Base
-			},
+			Access: s.access, APIAddress: apiAddress(cfg),
 		}).Dialect()))
 	}
 	return append(dialects, s.tokenDialects(cfg)...)
@@ -203,18 +203,19 @@ func ownLimits(limits limit.Config) limit.Config {
 	return limits
 }
 
-// meetings returns the VPaaS that the tutorial's back end makes its meetings
-// at: the configured one, or ourselves.
-func (s *server) meetings(cfg config.Config) (*vpaas.Platform, error) {
+// meetings returns the VPaaS that meetings are made at: the configured one, or
+// ourselves.
+func (s *server) meetings(cfg config.Config) (platform.Platform, error) {
 	if !cfg.ForeignVPaaS() {
 		// The handler does not exist yet, and never calls itself before it does.
 		self := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) })
 		caller := usher.Identity{App: usher.DefaultApp, Kind: usher.ClientIdentity, Subject: selfID, Name: "Usher itself", Scopes: usher.AllScopes}
 		origin := httpd.Origin{Base: controlBase}
-		return vpaas.New(vpaas.Config{
+		p, err := vpaas.New(vpaas.Config{
 			APIAddress: controlBase, Timeout: cfg.VPaaS.Timeout, Now: time.Now,
 			HTTP: &http.Client{Transport: httpd.Loopback(self, caller, origin)},
 		})
+		return vpaas.Own{Platform: p, Address: apiAddress(cfg)}, err
 	}
 	client, err := vpaas.HTTPClient(cfg.VPaaS.CAFile, cfg.VPaaS.Timeout)
 	if err != nil {
@@ -224,10 +225,26 @@ func (s *server) meetings(cfg config.Config) (*vpaas.Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	return vpaas.New(vpaas.Config{
+	p, err := vpaas.New(vpaas.Config{
 		APIAddress: cfg.VPaaS.APIAddress, Timeout: cfg.VPaaS.Timeout, Now: time.Now, HTTP: client,
 		ClientID: cfg.VPaaS.Credentials.ClientID, Signer: key,
 	})
+	return vpaas.Foreign{Platform: p}, err
+}
+
+// apiAddress returns what tells where VPaaS is, as whoever is answered reaches it.
+func apiAddress(cfg config.Config) func(context.Context) string {
+	return func(ctx context.Context) string {
+		base := httpd.From(ctx).Base
+		switch {
+		case cfg.ForeignVPaaS():
+			return cfg.VPaaS.APIAddress
+		case base == controlBase: // a command on this machine
+			return cmp.Or(cfg.Server.PublicURL, "http://"+cfg.Server.HTTP)
+		default:
+			return base
+		}
+	}
 }
 
 // start runs what works in the background.
@@ -259,8 +276,8 @@ func (s *server) closeSockets(ctx context.Context) error {
 func (s *server) stopBackground() {
 	if s.stop != nil {
 		s.stop()
-		s.background.Wait()
 	}
+	s.background.Wait()
 }
 
 // settleTime is how long what connections left behind may take to be written.

@@ -133,7 +133,8 @@ type tokenIssue struct {
 	TTL      time.Duration `placeholder:"DURATION" help:"For how long it shall be good, such as 30m."`
 }
 
-// Run has a token made. Standard output is the token and nothing else.
+// Run has a token made. Standard output is the token and nothing else; or, where
+// the token alone is of no use, all that goes with it, as JSON.
 func (c tokenIssue) Run(ctx context.Context, env environment) error {
 	return c.operate(ctx, env, func(a *client.API) error {
 		issued, err := a.Issue(ctx, c.Room, client.CredentialRequest{
@@ -147,6 +148,10 @@ func (c tokenIssue) Run(ctx context.Context, env environment) error {
 		}
 		if len(issued.Clamped) > 0 {
 			fmt.Fprintf(env.Stderr, "cut down: %s\n", strings.Join(issued.Clamped, ", "))
+		}
+		if len(issued.Body) > 0 {
+			_, err = fmt.Fprintf(env.Stdout, "%s\n", issued.Body)
+			return err
 		}
 		_, err = fmt.Fprintln(env.Stdout, issued.Token.Reveal())
 		return err

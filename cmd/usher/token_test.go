@@ -2,6 +2,12 @@ package main
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -65,6 +71,105 @@ func TestATokenFromTheCommandLine(t *testing.T) {
 	if status := run(t.Context(), []string{"token", "inspect", "--data", data}, environment{Stdin: strings.NewReader("s3cret-nonsense\n"), Stdout: &errs, Stderr: &errs}); status != 1 ||
 		!strings.Contains(errs.String(), "token_unrecognised") || strings.Contains(errs.String(), "nonsense") {
 		t.Errorf("nonsense: got status %d, printed %q", status, &errs)
+	}
+}
+
+func TestATokenThatIsOfNoUseAloneIsPrintedWithAllThatGoesWithIt(t *testing.T) {
+	data := tokenFolder(t)
+	status, out, stderr := command(t, "token", "issue", "--dev", "--data", data, "--platform", "vpaas", "--room", "lobby", "--subject", "ann")
+	var details map[string]string
+	if err := json.Unmarshal([]byte(out), &details); err != nil || status != 0 || len(details) != 4 || details["participant_secret"] == "" || strings.Contains(stderr, details["participant_secret"]) {
+		t.Errorf("got status %d, printed %q and %q", status, out, stderr)
+	}
+}
+
+func TestEveryServiceOfAgorasTokensFromTheCommandLine(t *testing.T) {
+	data := tokenFolder(t)
+	for _, format := range []string{"rtc", "006/rtc", "rtm", "006/rtm", "rtm2", "chat", "education", "apaas", "apaas-user", "streaming", "fcdn", "fpa", "rtc+rtm+convoai", "rtc+rtm+stt"} {
+		status, token, stderr := command(t, "token", "issue", "--dev", "--data", data, "--platform", "agora", "--room", "lobby", "--subject", "7", "--role", "host", "--format", format)
+		if status != 0 {
+			t.Errorf("%s: %s", format, stderr)
+			continue
+		}
+		args := []string{"token", "inspect", "--dev", "--data", data, "--room", "lobby", "--subject", "7", strings.TrimSpace(token)}
+		if format == "education" { // whose user has another name in Chat
+			args = append(args[:7:7], strings.TrimSpace(token))
+		}
+		if status, out, stderr := command(t, args...); status != 0 || !strings.Contains(out, "Nothing is wrong with it.") {
+			t.Errorf("%s: inspected as %s%s", format, out, stderr)
+		}
+	}
+}
+
+func TestAKeyOfOurOwnForJanus(t *testing.T) {
+	data := tokenFolder(t)
+	export := []string{"keys", "export", "--janus", "--data", data}
+	status, der, stderr := command(t, append(export, "--dev")...)
+	if status != 0 {
+		t.Fatal(stderr)
+	}
+	public, err := x509.ParsePKCS1PublicKey([]byte(der))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It signs what a server of the folder makes, and is made once.
+	status, token, stderr := command(t, "token", "issue", "--dev", "--data", data, "--platform", "janus", "--room", "lobby")
+	if status != 0 {
+		t.Fatal(stderr)
+	}
+	signed, signature, _ := cutLast(strings.TrimSpace(token), ".")
+	sum := sha512.Sum512([]byte(signed))
+	mac, err := base64.RawURLEncoding.DecodeString(signature)
+	if err != nil || rsa.VerifyPKCS1v15(public, crypto.SHA512, sum[:], mac) != nil {
+		t.Errorf("the token %s is not signed with the key: %v", token, err)
+	}
+	if status, out, _ := command(t, "token", "inspect", "--dev", "--data", data, strings.TrimSpace(token)); status != 0 || !strings.Contains(out, "by a key that this server has") {
+		t.Errorf("the token was inspected as %q", out)
+	}
+	if _, again, _ := command(t, append(export, "--dev")...); again != der {
+		t.Error("exported again it is another key")
+	}
+	// Rotated: another key, once the file is gone.
+	if err := os.Remove(filepath.Join(data, janusKeyName)); err != nil {
+		t.Fatal(err)
+	}
+	if _, again, _ := command(t, append(export, "--dev")...); again == der || again == "" {
+		t.Error("the key is the same without its file")
+	}
+	for name, text := range map[string]string{
+		"without a Janus":            "server: {publicURL: https://usher.example.com}",
+		"with nothing but VideoRoom": "server: {publicURL: https://usher.example.com}\njanus: {tokenAuthSecret: 0123456789abcdef}",
+	} {
+		if err := os.WriteFile("usher.yaml", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if status, out, _ := command(t, append(export, "--config", "usher.yaml")...); status == 0 || out != "" {
+			t.Errorf("%s: a key was exported", name)
+		}
+	}
+	if err := os.WriteFile("usher.yaml", []byte("server: {publicURL: https://usher.example.com}\njanus: {pluginURL: wss://janus.example.com}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, out, stderr := command(t, append(export, "--config", "usher.yaml")...); status != 0 || out == "" {
+		t.Errorf("a plugin without a key: %s", stderr)
+	}
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+func TestAKeyThatIsUnreadableStopsTheStart(t *testing.T) {
+	data := tokenFolder(t)
+	if err := os.WriteFile(filepath.Join(data, janusKeyName), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, stderr := command(t, "token", "issue", "--dev", "--data", data, "--platform", "janus", "--room", "lobby"); status == 0 || !strings.Contains(stderr, janusKeyName) {
+		t.Errorf("got status %d and %q", status, stderr)
 	}
 }
 

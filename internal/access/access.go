@@ -70,6 +70,9 @@ type Access struct {
 	// following is held while the sequence of takings is folded in.
 	following sync.Mutex
 
+	// turns are for who opens a room on a platform: one for each of some names.
+	turns [16]chan struct{}
+
 	mu    sync.Mutex
 	halls map[usher.RoomKey]*hall
 
@@ -92,6 +95,9 @@ func New(config Config) *Access {
 		taken:   newTaken(),
 		limits:  newLimiters(config.Limits, config.Now),
 		abroad:  newAbroad(config.Platforms),
+	}
+	for i := range a.turns {
+		a.turns[i] = make(chan struct{}, 1)
 	}
 	a.rooms = room.New(config.Rooms, room.Deps{
 		Store: config.Store.Rooms(), IDs: config.IDs, Random: config.Random, Now: config.Now,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"usher"
@@ -62,44 +61,61 @@ func (a *Access) Credential(ctx context.Context, id usher.Identity, ref string, 
 		action = policy.EnterRoom
 	}
 	d, err := a.decide(ctx, id, ask{
-		action: action, room: &r, role: spec.Role, permissions: spec.Permissions, lifetime: spec.Lifetime,
+		action: action, room: &r, role: spec.Role, permissions: spec.Permissions, lifetime: spec.Lifetime, whom: id.For,
 	})
 	if err != nil {
 		return Issued{}, err
 	}
-	now := a.now()
-	if d.NotBefore.After(now) {
+	if wait := d.NotBefore.Sub(a.now()); wait > 0 {
 		// Few platforms can say from when a credential is good, so none is made.
 		err := usher.Errorf(usher.Unavailable, "room_not_open", "The room is not open yet.")
-		err.RetryAfter = d.NotBefore.Sub(now)
+		err.RetryAfter = wait
 		return Issued{}, err
 	}
-	if err := a.bindSubject(ctx, id, r, spec, d.Expires); err != nil {
-		return Issued{}, err
-	}
-	var seat usher.ID
-	if r.Seats > 0 {
-		if seat, err = a.keepSeat(ctx, id, r, spec, d); err != nil {
-			return Issued{}, err
-		}
-	} else if r.Status == usher.RoomEnded {
+	if r.Status == usher.RoomEnded {
 		return Issued{}, room.ErrEnded
 	}
-	issued, err := a.issue(ctx, p, spec.Platform, d, platform.Request{
-		Grant: usher.Grant{
-			ID: d.id, Identity: id, Room: roomAbroad(r),
-			Permissions: d.Permissions, NotBefore: d.NotBefore, Expires: d.Expires,
-		},
-		Subject: spec.Subject, Format: spec.Format, Now: now,
-	})
-	issued.Room = r
-	if err == nil {
-		err = a.letIn(ctx, id, r, spec, seat, issued)
+	var issued Issued
+	switch p := p.(type) {
+	case platform.Host:
+		issued, err = a.host(ctx, p, id, r, spec, d)
+	case platform.Enroller:
+		issued, err = a.enroll(ctx, p, id, r, spec, d)
+	default:
+		issued, err = a.mint(ctx, p, id, r, spec, d)
 	}
 	if err != nil {
 		return Issued{}, err
 	}
+	issued.Room = r
 	return issued, nil
+}
+
+// mint has a platform make a credential of its own. Only who gets one gets a
+// name and a seat.
+func (a *Access) mint(ctx context.Context, p platform.Platform, id usher.Identity, r usher.Room, spec CredentialSpec, d decision) (Issued, error) {
+	issued, err := a.issue(ctx, p, spec.Platform, d, platform.Request{
+		Grant: grantOf(id, r, d), Subject: spec.Subject, Format: spec.Format, Now: a.now(),
+	})
+	if err != nil {
+		return Issued{}, err
+	}
+	if err := a.bindSubject(ctx, id, r, p, spec, d.Expires); err != nil {
+		return Issued{}, err
+	}
+	seat, err := a.seat(ctx, id, r, spec, d)
+	if err != nil {
+		return Issued{}, err
+	}
+	return issued, a.letIn(ctx, id, r, spec, seat, issued)
+}
+
+// grantOf is what was decided, for a platform.
+func grantOf(id usher.Identity, r usher.Room, d decision) usher.Grant {
+	return usher.Grant{
+		ID: d.id, Identity: id, Room: roomAbroad(r),
+		Permissions: d.Permissions, NotBefore: d.NotBefore, Expires: d.Expires,
+	}
 }
 
 // roomToEnter finds a room, or makes it by its name where the configuration
@@ -121,57 +137,47 @@ func (a *Access) roomToEnter(ctx context.Context, id usher.Identity, ref string,
 }
 
 // bindSubject sees to it that nobody but a back end gets a credential in the
-// name of somebody else: a subject in a room belongs to the identity that first
-// asked for it, for as long as what it got is good.
-func (a *Access) bindSubject(ctx context.Context, id usher.Identity, r usher.Room, spec CredentialSpec, expires time.Time) error {
+// name of somebody else: a subject belongs to the identity that first asked for
+// it, for as long as what it got is good. It does so in a room, and where the
+// platform makes it known by a name everywhere, on all of the platform.
+func (a *Access) bindSubject(ctx context.Context, id usher.Identity, r usher.Room, p platform.Platform, spec CredentialSpec, expires time.Time) error {
 	if spec.Subject == "" || id.Kind == usher.ClientIdentity || id.Kind == usher.LocalIdentity {
 		return nil
 	}
+	err := a.bind(ctx, id, expires, errSubjectTaken, "subject", r.App, string(r.ID), spec.Platform, spec.Subject)
+	if namer, ok := p.(platform.Namer); ok {
+		for _, name := range namer.Names(spec.Format, spec.Subject) {
+			if err == nil {
+				err = a.bind(ctx, id, expires, errNameTaken, "name", r.App, spec.Platform, name)
+			}
+		}
+	}
+	return err
+}
+
+var (
+	errSubjectTaken = usher.Errorf(usher.Forbidden, "subject_taken", "Somebody else is known by that name in this room; ask for another uid or account.")
+	errNameTaken    = usher.Errorf(usher.Forbidden, "subject_taken", "Somebody else is known by that name on the platform, whatever the room; ask for another uid or account.")
+)
+
+// bind ties what is named to an identity until it expires; taken says that it
+// is somebody else's.
+func (a *Access) bind(ctx context.Context, id usher.Identity, expires time.Time, taken error, label string, parts ...string) error {
 	// Time is cut into spans, each bound for itself, so that a binding that is
 	// renewed never has a gap.
 	span := a.config.Policy.MaxLifetime
 	for start := a.now().Truncate(span); start.Before(expires); start = start.Add(span) {
-		name := a.config.Derive("subject", r.App, string(r.ID), spec.Platform, spec.Subject, start.String())
-		mark := store.Mark{Name: "subject:" + hex.EncodeToString(name[:]), Value: []byte(id.Key()), Expires: start.Add(2 * span)}
+		name := a.config.Derive(label, append(parts[:len(parts):len(parts)], start.UTC().Format(time.RFC3339))...)
+		mark := store.Mark{Name: label + ":" + hex.EncodeToString(name[:]), Value: []byte(id.Key()), Expires: start.Add(2 * span)}
 		earlier, err := a.config.Store.Once().Put(ctx, a.now(), mark)
 		switch {
 		case errors.Is(err, store.ErrExists) && string(earlier.Value) != id.Key():
-			return usher.Errorf(usher.Forbidden, "subject_taken", "Somebody else is known by that name in this room; ask for another uid or account.")
+			return taken
 		case err != nil && !errors.Is(err, store.ErrExists):
 			return wrapf("bind subject", err)
 		}
 	}
 	return nil
-}
-
-// keepSeat takes a seat for the bearer of a foreign credential, or keeps the
-// one that it has, until the credential expires. It returns the participant that
-// has it.
-func (a *Access) keepSeat(ctx context.Context, id usher.Identity, r usher.Room, spec CredentialSpec, d decision) (usher.ID, error) {
-	name := a.config.Derive("seat", r.App, string(r.ID), id.Key(), spec.Subject)
-	mark := store.Mark{
-		Name: "seat:" + hex.EncodeToString(name[:]), Value: []byte(a.config.IDs.New()),
-		Expires: a.now().Add(100 * 365 * 24 * time.Hour),
-	}
-	earlier, err := a.config.Store.Once().Put(ctx, a.now(), mark)
-	switch {
-	case errors.Is(err, store.ErrExists):
-		mark = earlier
-	case err != nil:
-		return "", wrapf("keep seat", err)
-	}
-	key := participantKey(r, usher.ID(mark.Value))
-	e, err := a.rooms.Keep(ctx, key, room.Place{
-		ID: key.ID, Role: d.Role, Name: id.Name, Identity: id.Key(), Maker: maker(id), Grant: d.id, Expires: d.Expires,
-	})
-	if err != nil {
-		return "", err
-	}
-	if _, ok := a.taken.fromParticipant(e.Participant, a.now()); ok {
-		return "", fmt.Errorf("access: keep seat: %w", room.ErrNoClaim)
-	}
-	a.announce(r.Key(), notice{Kind: rosterChanged})
-	return key.ID, nil
 }
 
 // Relay has the platform for TURN mint a credential for the caller, which is
@@ -197,14 +203,19 @@ func (a *Access) issue(ctx context.Context, p platform.Platform, name string, d 
 	if err != nil {
 		return Issued{}, wrapf("issue", err)
 	}
+	return a.issued(c, name, d, req.Now), nil
+}
+
+// issued is a credential that was made, with when to renew it.
+func (a *Access) issued(c usher.Credential, name string, d decision, now time.Time) Issued {
 	c.Platform = name
 	issued := Issued{Credential: c, Grant: d.id, Decision: d.Decision}
 	if !c.ExpiresAt.IsZero() {
-		issued.ExpiresIn = c.ExpiresAt.Sub(req.Now)
+		issued.ExpiresIn = c.ExpiresAt.Sub(now)
 		issued.RefreshIn = time.Duration(float64(issued.ExpiresIn) * refreshAfter).Truncate(time.Second)
 	}
 	a.metrics.minted(name)
-	return issued, nil
+	return issued
 }
 
 // InspectSpec is a credential to look at. Room and Subject are what it is said

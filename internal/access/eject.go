@@ -62,7 +62,7 @@ func (a *Access) askDue(ctx context.Context, at *reach) error {
 	var asking sync.WaitGroup
 	slots := make(chan struct{}, askAtOnce)
 	for _, s := range stays {
-		if s.Done.IsZero() {
+		if s.Done.IsZero() && !lasting(s, now) {
 			pending++
 		}
 		if s.Due.After(now) || ctx.Err() != nil {
@@ -77,6 +77,12 @@ func (a *Access) askDue(ctx context.Context, at *reach) error {
 	a.metrics.pendingEjections.WithLabelValues(at.name).Set(float64(pending))
 	asking.Wait()
 	return nil
+}
+
+// lasting reports whether a stay is in order, and the platform is to be asked
+// only when its time is over.
+func lasting(s usher.Stay, now time.Time) bool {
+	return s.Over.IsZero() && s.Due.After(now) && s.Attempts == 0
 }
 
 // errOthers says that another worker has taken a stay on.
@@ -277,7 +283,7 @@ func (a *Access) Ejections(ctx context.Context, id usher.Identity) ([]usher.Stay
 			return nil, wrapf("due stays", err)
 		}
 		for _, s := range stays {
-			if s.App == id.App {
+			if s.App == id.App && !lasting(s, a.now()) {
 				all = append(all, s)
 			}
 		}

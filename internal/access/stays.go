@@ -40,6 +40,7 @@ type reach struct {
 	ejector platform.Ejector
 	closer  platform.RoomCloser
 	keeper  platform.RoomKeeper
+	endless bool          // it does not know when a stay ends
 	wake    chan struct{} // has a value while something may be due
 	failing atomic.Bool   // it was asked in vain the last time
 }
@@ -55,6 +56,7 @@ func newAbroad(platforms map[string]platform.Platform) *abroad {
 		at.ejector, _ = p.(platform.Ejector)
 		at.closer, _ = p.(platform.RoomCloser)
 		at.keeper, _ = p.(platform.RoomKeeper)
+		_, at.endless = p.(platform.Enroller)
 		if at.ejector != nil || at.closer != nil || at.keeper != nil {
 			b.reach[name] = at
 		}
@@ -85,6 +87,9 @@ func (a *Access) letIn(ctx context.Context, id usher.Identity, r usher.Room, spe
 	s, err := a.config.Store.Stays().Change(ctx, key, func(s usher.Stay) (usher.Stay, error) {
 		s.Maker, s.ProvenAt, s.Grant, s.Participant = maker(id), id.IssuedAt, issued.Grant, seat
 		s.Expires = latest(s.Expires, issued.ExpiresAt)
+		if at.endless && s.Over.IsZero() {
+			s.Due, s.Reason = s.Expires, "The time for which you were let in is over."
+		}
 		return s, nil
 	})
 	if err != nil {

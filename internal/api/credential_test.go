@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"usher/internal/platform/agora"
 	"usher/internal/platform/livekit"
 	"usher/internal/platform/turnrest"
+	"usher/internal/platform/vpaas"
 )
 
 const (
@@ -36,7 +38,9 @@ func withPlatforms(t *testing.T) func(*settings) {
 	relay := must(turnrest.New(turnrest.Config{URLs: []string{"stun:turn.example.com", "turn:turn.example.com"}, Secret: usher.Secret(strings.Repeat("s", 32)), TTL: time.Hour}))(t)
 	project := must(agora.New(agora.Config{AppID: agoraID, AppCertificate: agoraCertificate}))(t)
 	return func(set *settings) {
-		set.access.Platforms = map[string]platform.Platform{agora.Name: project, turnrest.Name: relay, "broken": broken{}}
+		set.access.Platforms = map[string]platform.Platform{agora.Name: project, turnrest.Name: relay, "broken": broken{}, vpaas.Name: vpaas.Own{
+			Address: func(context.Context) string { return "https://usher.example" },
+		}}
 		set.access.Readers = []platform.Inspector{livekit.Reader()}
 	}
 }
@@ -63,6 +67,31 @@ func TestACredentialAndWhatItIs(t *testing.T) {
 	c := must(s.as(ann).Issue(t.Context(), "lobby", client.CredentialRequest{Platform: "turn", Permissions: usher.Permissions{usher.Join}}))(t)
 	if diff := cmp.Diff(usher.Permissions{usher.Join}, c.Permissions); diff != "" || !strings.Contains(string(c.Body), c.Token.Reveal()) {
 		t.Errorf("a TURN credential: %s, permissions:\n%s", c.Body, diff)
+	}
+}
+
+func TestACredentialThatIsAPlaceInTheRoom(t *testing.T) {
+	s := newServer(t, withPlatforms(t))
+	r := s.room(owner, client.CreateRoomRequest{Name: "lobby", Admission: usher.AdmitOpen})
+	c := must(s.as(ann).Issue(t.Context(), "lobby", client.CredentialRequest{Platform: "vpaas", TTL: 60}))(t)
+	var body struct {
+		Address     string       `json:"api_address"`
+		Meeting     usher.ID     `json:"meeting_id"`
+		Participant usher.ID     `json:"participant_id"`
+		Secret      usher.Secret `json:"participant_secret"`
+	}
+	if err := json.Unmarshal(c.Body, &body); err != nil {
+		t.Fatal(err)
+	}
+	if body.Address != "https://usher.example" || body.Address != c.URL || body.Meeting != r.ID || body.Secret != c.Token || c.ExpiresIn > 60 || c.RefreshIn < 30 {
+		t.Errorf("got %+v and %+v", c, body)
+	}
+	claimed := must(s.as(nobody).Claim(t.Context(), body.Meeting, body.Participant, body.Secret))(t)
+	if claimed.Participant.Role != usher.Speaker || !claimed.Participant.ExpiresAt.Equal(c.ExpiresAt.Time) {
+		t.Errorf("claimed is %+v", claimed.Participant)
+	}
+	if strings.Contains(s.log.String(), c.Token.Reveal()) {
+		t.Error("the log has the secret in it")
 	}
 }
 
@@ -97,6 +126,12 @@ func credentialStatuses(t *testing.T, s *server) []statusTest {
 	studio := s.room(owner, client.CreateRoomRequest{Name: "studio"})
 	gone := s.room(owner, client.CreateRoomRequest{Name: "gone"})
 	must(s.as(owner).EndRoom(t.Context(), "gone", ""))(t)
+	hall := s.room(owner, client.CreateRoomRequest{Name: "out of here", Admission: usher.AdmitOpen})
+	must(s.as(ann).Issue(t.Context(), "out of here", client.CredentialRequest{Platform: "vpaas"}))(t)
+	for p, err := range s.as(owner).Participants(t.Context(), "out of here", client.PageQuery{}) {
+		must(p, err)(t)
+		must(s.as(owner).RemoveParticipant(t.Context(), "out of here", p.ID, ""))(t)
+	}
 	path, inspect, ice := "/api/v1/rooms/"+string(studio.ID)+"/credentials", "/api/v1/credentials/inspect", "/api/v1/ice-servers"
 	large := `{"token":"` + strings.Repeat("x", 70_000) + `"}`
 	text, robotic := map[string]string{"Content-Type": "text/plain"}, map[string]string{"Usher-Act-As": "nobody"}
@@ -106,6 +141,7 @@ func credentialStatuses(t *testing.T, s *server) []statusTest {
 		{"one of an unknown format", request{owner, "POST", path, `{"platform":"agora","format":"008"}`, nil}, 400, "format_unknown"},
 		{"one with an unknown permission", request{owner, "POST", path, `{"platform":"agora","permissions":["fly"]}`, nil}, 400, "permission_unknown"},
 		{"one for a room that has ended", request{owner, "POST", "/api/v1/rooms/" + string(gone.ID) + "/credentials", `{"platform":"agora","subject":"7"}`, nil}, 410, "room_ended"},
+		{"one for who was put out", request{ann, "POST", "/api/v1/rooms/" + string(hall.ID) + "/credentials", `{"platform":"vpaas"}`, nil}, 409, "participant_removed"},
 		{"one of a platform that fails", request{owner, "POST", path, `{"platform":"broken"}`, nil}, 502, "platform_failed"},
 
 		{"a token is looked at", request{ann, "POST", inspect, `{"token":"007eJx"}`, nil}, 200, ""},

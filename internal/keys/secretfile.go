@@ -70,11 +70,17 @@ func malformedSecret(path string) error {
 	return fmt.Errorf("%s does not hold %d hexadecimal digits: restore it from a backup; without one, remove it and the keys that were sealed with it are lost", path, 2*rootSize)
 }
 
-// createSecretFile writes a random secret where there is no file, and leaves
-// alone one that another process made meanwhile. The file appears under its
-// name only when all of it is on disk: a link, other than a rename, never
-// replaces what is there.
+// createSecretFile writes a random secret where there is no file.
 func createSecretFile(path string) error {
+	key := make([]byte, rootSize)
+	rand.Read(key)
+	return createFile(path, fmt.Appendf(nil, "%x\n", key))
+}
+
+// createFile writes a file where there is none, and leaves alone one that
+// another process made meanwhile. The file appears under its name only when all
+// of it is on disk: a link, other than a rename, never replaces what is there.
+func createFile(path string, content []byte) error {
 	folder := filepath.Dir(path)
 	temp, err := os.CreateTemp(folder, filepath.Base(path)+".new-*") // with mode 0600
 	if err != nil {
@@ -82,9 +88,7 @@ func createSecretFile(path string) error {
 	}
 	defer os.Remove(temp.Name())
 
-	key := make([]byte, rootSize)
-	rand.Read(key)
-	_, err = fmt.Fprintf(temp, "%x\n", key)
+	_, err = temp.Write(content)
 	if err == nil {
 		err = temp.Sync()
 	}

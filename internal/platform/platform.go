@@ -74,6 +74,43 @@ type Counter interface {
 	Count(ctx context.Context, room string) (int, error)
 }
 
+// Host is a platform that this server is itself: to be in a room there is to
+// have a place in the room here, and a credential is what claims the place.
+type Host interface {
+	Platform
+	// Present makes a credential of a participant's place and its secret.
+	Present(ctx context.Context, p usher.Participant, secret usher.Secret) (usher.Credential, error)
+}
+
+// Enroller is a platform that knows rooms and participants by names of its own,
+// and can't tell when a participant has to go: whoever enrolls one has to eject
+// it in the end.
+type Enroller interface {
+	Platform
+	RoomOpener
+	Ejector
+	// Enroll makes a participant in a room that was opened, whatever the end of
+	// the grant. With the subject of an earlier enrollment it gives that
+	// participant another secret instead, if it can still come into the room; who
+	// is in it already gets a credential without a token. A room that is over is
+	// [usher.NotFound] or [usher.Gone].
+	Enroll(ctx context.Context, room, earlier string, req Request) (Enrolled, error)
+}
+
+// Enrolled is a credential, and the subject that its bearer is to be ejected by.
+type Enrolled struct {
+	usher.Credential
+	Subject string
+}
+
+// Namer is a platform of whose credentials some make their bearer known beyond
+// the room that they are for.
+type Namer interface {
+	// Names returns by what names a credential of the format makes the subject
+	// known everywhere on the platform; none, if it is good in its room only.
+	Names(format, subject string) []string
+}
+
 // Inspector recognises credentials of a platform and says what is in them.
 type Inspector interface {
 	// Inspect returns what a text is, or false if it is no credential of this

@@ -176,9 +176,15 @@ func (p *Policy) withoutRoom(req Request) (standing, *usher.Error) {
 }
 
 // inRoom decides what is about a room: by ownership, then membership, then
-// admission.
+// admission. The public is nobody's owner or member.
 func (p *Policy) inRoom(req Request) (standing, *usher.Error) {
 	id, room := req.Identity, req.Room
+	if id.Kind == usher.PublicIdentity {
+		if req.Action == EnterRoom && p.admission(room) == usher.AdmitOpen {
+			return standing{"public dialect", id.Role, id.Role}, nil
+		}
+		return standing{rule: "stranger"}, errNoRoom
+	}
 	owns := room.Owner == id.Key()
 	if owns && req.Action == EnterRoom {
 		return standing{"owner", usher.Host, usher.Host}, nil
@@ -198,9 +204,6 @@ func (p *Policy) inRoom(req Request) (standing, *usher.Error) {
 			return s, nil
 		}
 		return s, errHost
-	}
-	if id.Kind == usher.PublicIdentity && req.Action == EnterRoom && p.admission(room) == usher.AdmitOpen {
-		return standing{"public dialect", id.Role, id.Role}, nil
 	}
 	if req.Action != EnterRoom || id.Kind != usher.UserIdentity {
 		// Whether the room exists is nobody's business but its people's.

@@ -33,6 +33,33 @@ func member(id usher.Identity, role usher.Role) []usher.Member {
 	return []usher.Member{{App: "default", Identity: id.Key(), Role: role}}
 }
 
+func TestThePublicEntersOpenRoomsAndDoesNothingElse(t *testing.T) {
+	actions := []policy.Action{
+		policy.CreateRoom, policy.ListRooms, policy.ReadRoom, policy.ChangeRoom, policy.EndRoom, policy.ManageRoom, policy.EnterRoom,
+		policy.AddParticipant, policy.ReadParticipant, policy.RemoveParticipant, policy.Operate, policy.ReadRecord, policy.Inspect, policy.UseRelay,
+	}
+	for _, usual := range []usher.Admission{usher.AdmitOpen, usher.AdmitMembers, usher.AdmitInvite} {
+		config := policy.DefaultConfig()
+		config.Admission = usual
+		p := policy.New(config)
+		for _, admission := range []usher.Admission{"", usher.AdmitOpen, usher.AdmitMembers, usher.AdmitInvite} {
+			for _, owner := range []string{"", public.Key(), aClient.Key()} {
+				for _, action := range actions {
+					for _, members := range [][]usher.Member{nil, member(public, usher.Host)} {
+						room := usher.Room{App: "default", ID: ids.New(), Owner: owner, Admission: admission}
+						req := policy.Request{Identity: public, Action: action, Room: &room, Members: members, Role: usher.Host}
+						v := p.Decide(req, now)
+						open := admission == usher.AdmitOpen || admission == "" && usual == usher.AdmitOpen
+						if want := open && action == policy.EnterRoom; v.Allowed != want || want && v.Role != usher.Viewer {
+							t.Errorf("%s in a room of %q with admission %q, usually %q, members %v: allowed %v as %q", action, owner, admission, usual, members, v.Allowed, v.Role)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestDecide(t *testing.T) {
 	room := usher.Room{App: "default", ID: ids.New(), Owner: aClient.Key(), Status: usher.RoomReady}
 	other := usher.Room{App: "default", ID: ids.New(), Owner: aClient.Key(), Status: usher.RoomReady}

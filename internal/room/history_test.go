@@ -18,7 +18,7 @@ import (
 var participantEdges = map[usher.ParticipantStatus][]usher.ParticipantStatus{
 	usher.ParticipantReady:  {usher.ParticipantJoined, usher.ParticipantRemoved},
 	usher.ParticipantJoined: {usher.ParticipantReady, usher.ParticipantLeft, usher.ParticipantRemoved},
-	usher.ParticipantLeft:   {usher.ParticipantRemoved},
+	usher.ParticipantLeft:   {usher.ParticipantReady, usher.ParticipantRemoved}, // ready again by an offer
 }
 
 // What may follow a status of a room.
@@ -56,7 +56,7 @@ func (h *history) see(g *guest) store.Entry {
 func (h *history) actions() map[string]func(*rapid.T) {
 	actions := map[string]func(){
 		"invite": h.inviteOne, "claim": h.claimOne, "guess": h.guessOne, "attach": h.attachOne,
-		"lose": h.loseOne, "leave": h.leaveOne, "remove": h.removeOne, "renew": h.renewOne,
+		"lose": h.loseOne, "leave": h.leaveOne, "remove": h.removeOne, "renew": h.renewOne, "offer": h.offerOne,
 		"pass": func() {
 			h.pass(rapid.SampledFrom([]time.Duration{time.Microsecond, time.Second, lease, grace, time.Minute, time.Hour}).Draw(h.t, "time"))
 		},
@@ -175,6 +175,41 @@ func (h *history) renewOne() {
 	if err == nil {
 		g.secret = p.Secret
 	}
+}
+
+// secretOf makes the secrets of offers.
+func secretOf(grant usher.ID) usher.Secret { return usher.Secret("secret of " + grant) }
+
+// offerOne holds an offer against the rule: whoever is not in the room gets a
+// secret that nobody had, whoever is keeps the one that an offer gave, and
+// nobody gets a seat by it.
+func (h *history) offerOne() {
+	g := h.guest()
+	before, grant := h.before.Participant, h.ids.New()
+	place := room.Place{ID: g.key.ID, Role: usher.Viewer, Grant: grant, Expires: h.now.Add(1000 * time.Hour)}
+	offered, err := h.Offer(h.ctx, g.key, place, secretOf)
+	want := ""
+	switch {
+	case h.before.Room.Status == usher.RoomEnded:
+		want = "room_ended"
+	case before.Status == usher.ParticipantRemoved:
+		want = "participant_removed"
+	}
+	if err != nil || want != "" {
+		if got := code(h.t, err); got != want {
+			h.t.Fatalf("offer to a %s participant in a %s room: got %q, want %q", before.Status, h.before.Room.Status, got, want)
+		}
+		return
+	}
+	after := h.see(g)
+	kept := before.Seated() && before.Secret == secretOf(before.Grant).Digest()
+	if kept != (after.Participant.Grant == before.Grant) || offered.Secret != secretOf(after.Participant.Grant) || !after.Participant.Secret.Matches(offered.Secret) {
+		h.t.Fatalf("offer to a %s participant: the secret is kept: %t", before.Status, !kept)
+	}
+	if after.Room.Taken != h.before.Room.Taken || after.Participant.Hold != before.Hold || after.Participant.Token != before.Token || after.Participant.Role != usher.Viewer {
+		h.t.Fatalf("offer: %+v became %+v", h.before, after)
+	}
+	g.secret = offered.Secret
 }
 
 func (h *history) changeSeats() {

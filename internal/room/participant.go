@@ -44,8 +44,8 @@ func (s *Service) Add(ctx context.Context, key usher.RoomKey, place Place) (Invi
 	}
 	p := usher.Participant{
 		App: key.App, Room: key.ID, ID: place.ID, Status: usher.ParticipantReady,
-		Role: place.Role, Name: place.Name, Identity: place.Identity, Maker: place.Maker, ProvenAt: place.ProvenAt.UTC().Truncate(time.Microsecond),
-		Grant: place.Grant, Expires: place.Expires.UTC().Truncate(time.Microsecond),
+		Role: place.Role, Name: place.Name, Identity: place.Identity, Maker: place.Maker, ProvenAt: stored(place.ProvenAt),
+		Grant: place.Grant, Expires: stored(place.Expires),
 		Secret: secret.Digest(), Version: 1,
 	}
 	if p.ID == "" {
@@ -69,6 +69,9 @@ func (s *Service) Add(ctx context.Context, key usher.RoomKey, place Place) (Invi
 	}
 	return Invited{Entry: m.settle(e), Secret: secret}, nil
 }
+
+// stored is a time as stores keep it.
+func stored(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // Participant returns a participant and its room as they are now.
 func (s *Service) Participant(ctx context.Context, key usher.ParticipantKey) (store.Entry, error) {
@@ -170,7 +173,9 @@ func (s *Service) Remove(ctx context.Context, key usher.ParticipantKey, reason s
 func (s *Service) Keep(ctx context.Context, key usher.ParticipantKey, place Place) (store.Entry, error) {
 	keep := func() (store.Entry, error) {
 		return s.change(ctx, key, func(m moment, e store.Entry) (store.Entry, error) {
-			e.Participant.Role, e.Participant.Grant, e.Participant.Expires = place.Role, place.Grant, place.Expires
+			p := &e.Participant
+			p.Role, p.Grant, p.Expires = place.Role, place.Grant, stored(place.Expires)
+			p.Maker, p.ProvenAt = place.Maker, stored(place.ProvenAt)
 			return m.keep(e, place.Expires)
 		})
 	}
@@ -182,6 +187,30 @@ func (s *Service) Keep(ctx context.Context, key usher.ParticipantKey, place Plac
 		e, err = keep()
 	}
 	return e, s.participantError("keep seat", err)
+}
+
+// Offer makes the place of a participant, whose id must be set, one that can be
+// claimed by the secret of its grant, and makes the participant if there is none
+// yet. The secret that is returned is the one that is good now.
+func (s *Service) Offer(ctx context.Context, key usher.ParticipantKey, place Place, secret func(grant usher.ID) usher.Secret) (Invited, error) {
+	offer := func() (store.Entry, error) {
+		return s.change(ctx, key, func(m moment, e store.Entry) (store.Entry, error) {
+			return m.offer(e, place, func(grant usher.ID) usher.Digest { return secret(grant).Digest() })
+		})
+	}
+	e, err := offer()
+	if errors.Is(err, store.ErrNotFound) {
+		place.Secret = secret(place.Grant)
+		// Whoever was faster made the same participant.
+		if _, err := s.Add(ctx, usher.RoomKey{App: key.App, ID: key.Room}, place); err != nil && !errors.Is(err, errRenewed) {
+			return Invited{}, err
+		}
+		e, err = offer()
+	}
+	if err != nil {
+		return Invited{}, s.participantError("offer a place", err)
+	}
+	return Invited{Entry: e, Secret: secret(e.Participant.Grant)}, nil
 }
 
 // RenewSecret replaces the secret of a participant that is not in the room.

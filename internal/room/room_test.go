@@ -357,6 +357,52 @@ func TestAnOldConnectionHasNoSay(t *testing.T) {
 	}
 }
 
+func TestAnOfferMakesAPlaceOrPrepares(t *testing.T) {
+	h := newHouse(t)
+	r := h.open(t, room.Spec{})
+	key := usher.ParticipantKey{App: r.App, Room: r.ID, ID: h.ids.New()}
+	offer := func(grant usher.ID, lasts time.Duration) room.Invited {
+		t.Helper()
+		p, err := h.Offer(h.ctx, key, room.Place{ID: key.ID, Role: usher.Speaker, Maker: "user:a", ProvenAt: h.now, Grant: grant, Expires: h.now.Add(lasts)}, secretOf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	first := offer("g1", time.Hour)
+	second := offer("g2", time.Hour)
+	g := &guest{key: key, secret: first.Secret}
+	if got := code(t, h.claim(g)); got != "participant_not_found" {
+		t.Errorf("the secret before the last: got %q", got)
+	}
+	g.secret = second.Secret
+	if err := errors.Join(h.claim(g), h.attach(g)); err != nil {
+		t.Fatal(err)
+	}
+	// In the room: the same secret, for longer, and then for less.
+	for _, lasts := range []time.Duration{3 * time.Hour, 2 * time.Hour} {
+		p := offer("g3", lasts)
+		if p.Secret != second.Secret || !p.Participant.HeldUntil.Equal(h.now.Add(lasts)) || p.Participant.Grant != "g2" {
+			t.Errorf("offered to who is in the room: %+v", p.Participant)
+		}
+	}
+	h.pass(2 * time.Hour)
+	if e, err := h.Participant(h.ctx, key); err != nil || e.Participant.Status != usher.ParticipantLeft {
+		t.Errorf("when it is over: %+v, %v", e.Participant, err)
+	}
+	again := offer("g4", time.Hour)
+	if again.Secret == second.Secret || again.Participant.Status != usher.ParticipantReady {
+		t.Errorf("offered to who has left: %+v", again.Participant)
+	}
+	if got := code(t, h.claim(g)); got != "participant_not_found" {
+		t.Errorf("the secret of the stay before: got %q", got)
+	}
+	g.secret = again.Secret
+	if err := h.claim(g); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestARejoinVoidsTheEarlierToken(t *testing.T) {
 	h := newHouse(t)
 	g := h.invite(t, h.open(t, room.Spec{}))

@@ -269,6 +269,32 @@ func (m moment) keep(e store.Entry, until time.Time) (store.Entry, error) {
 	return e, nil
 }
 
+// offer makes a place one that can be claimed by the secret that belongs to its
+// grant. Who is in the room keeps the secret that it came in by, with which it
+// may have to come back; only what it is granted changes.
+func (m moment) offer(e store.Entry, place Place, secret func(grant usher.ID) usher.Digest) (store.Entry, error) {
+	e = m.settle(e)
+	p := &e.Participant
+	switch {
+	case e.Room.Status == usher.RoomEnded:
+		return e, ErrEnded
+	case p.Status == usher.ParticipantRemoved:
+		return e, errRemoved
+	case p.Seated() && p.Secret == secret(p.Grant):
+	default:
+		p.Grant, p.Secret = place.Grant, secret(place.Grant)
+	}
+	if p.Status == usher.ParticipantLeft {
+		p.Status = usher.ParticipantReady
+	}
+	p.Role, p.Name, p.Maker = place.Role, place.Name, place.Maker
+	p.ProvenAt, p.Expires = stored(place.ProvenAt), stored(place.Expires)
+	if p.Hold == usher.SocketHold {
+		p.HeldUntil = p.Expires
+	}
+	return e, nil
+}
+
 // remove puts a participant out for good.
 func (m moment) remove(e store.Entry, reason string) (store.Entry, error) {
 	e = m.settle(e)

@@ -175,11 +175,16 @@ type Mark struct {
 	Expires time.Time
 }
 
-// Once keeps marks: assertion ids that were used, idempotency keys.
+// Once keeps marks: assertion ids that were used, idempotency keys, which
+// participant somebody's credentials are for.
 type Once interface {
 	// Put takes the name. If it is taken and has not expired at now, Put
 	// returns the mark that took it, and ErrExists.
 	Put(ctx context.Context, now time.Time, m Mark) (Mark, error)
+	// Replace puts the mark in the place of the one that has its name, if that
+	// has not expired at now and still has the value old. If it has another,
+	// Replace returns it, and ErrExists; if there is none, ErrNotFound.
+	Replace(ctx context.Context, now time.Time, old []byte, m Mark) (Mark, error)
 	// Sweep deletes marks that expired before now, at most limit of them, and
 	// returns how many there were.
 	Sweep(ctx context.Context, now time.Time, limit int) (int, error)

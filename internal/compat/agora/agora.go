@@ -1,6 +1,6 @@
 // Package agora is the token servers of Agora's community: the one of the
-// Node.js tutorial, agora-token-service, its sibling with /token/getNew, and
-// Agora's own sample with /token/generate.
+// Node.js tutorial and its first version, agora-token-service, its sibling with
+// /token/getNew, and Agora's own samples with /token/generate and /rtcToken.
 //
 // It takes their requests and gives their answers, and differs where those
 // servers sign what nobody meant: a token for any user, for ever, or of an
@@ -21,8 +21,7 @@ const platform = "agora"
 
 // Messaging is the room whose people may log in to Signaling and Chat, which
 // Agora grants for a whole project and not for a channel. No channel can have
-// its name, which has a slash. It is one room for all, so that a user id of
-// messaging belongs to one identity, whatever channel it is asked for with.
+// its name, which has a slash.
 const Messaging = "agora/messaging"
 
 // The formats of the tokens; their version is the configured one.
@@ -30,6 +29,9 @@ const (
 	rtc  = "rtc"
 	rtm  = "rtm"
 	chat = "chat"
+	fpa  = "fpa"
+	// classroom is a user of Flexible Classroom, outside of any room.
+	classroom = "apaas-user"
 )
 
 // Config is what [New] needs.
@@ -64,6 +66,9 @@ func (s *Service) Dialect() httpd.Dialect {
 		{Pattern: "POST /getToken", Caller: httpd.Known, Scope: scope, Handle: s.getToken},
 		{Pattern: "POST /token/getNew", Caller: httpd.Known, Scope: scope, Handle: s.getToken},
 		{Pattern: generatePattern, Caller: httpd.Known, Scope: scope, Handle: s.generate},
+		{Pattern: "GET /access_token", Caller: httpd.Known, Scope: scope, Handle: s.accessToken},
+		{Pattern: "GET /rtcToken", Caller: httpd.Known, Scope: scope, Handle: s.rtcToken},
+		{Pattern: "GET /rtmToken", Caller: httpd.Known, Scope: scope, Handle: s.rtmToken},
 	}
 	for _, r := range routes {
 		r.Pattern += "/{$}"

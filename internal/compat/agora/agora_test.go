@@ -29,7 +29,10 @@ func rightsOf(token agora.Token007) []rights {
 		var names []string
 		for _, p := range s.Privileges {
 			name := letters[p.ID]
-			if s.Type != agora.RTC {
+			switch {
+			case s.Type == agora.APaaS && p.ID == agora.APaaSUser:
+				name = "user"
+			case s.Type != agora.RTC && p.ID == agora.Login:
 				name = "login"
 			}
 			names = append(names, name)
@@ -89,6 +92,12 @@ func TestTokensOfTheRoutes(t *testing.T) {
 		{"POST /token/getNew", `{"tokenType":"rtc","channel":"test","role":"subscriber","uid":"1","expire":0}`, "token", rtc("test", "1", "join"), 3600},
 		{"POST /getToken", `{"tokenType":"rtm","uid":"1","channel":"*"}`, "token", login(agora.RTM, "1"), 3600},
 		{"POST /getToken", `{"tokenType":"chat","uid":"ann"}`, "token", login(agora.Chat, "ann"), 3600},
+		// The first version of the tutorial's, and Agora's DemoServer.
+		{"GET /access_token?channelName=test&uid=1&role=publisher&expireTime=60", "", "token", rtc("test", "1", everything), 60},
+		{"GET /access_token/?channelName=test&uid=1&role=subscriber&expireTime=", "", "token", rtc("test", "1", "join"), 3600},
+		{"GET /access_token?channelName=test&uid=1", "", "token", rtc("test", "1", "join"), 3600},
+		{"GET /rtcToken?channelName=test&uid=1", "", "key", rtc("test", "1", everything), 3600},
+		{"GET /rtmToken?account=ann", "", "key", login(agora.RTM, "ann"), 3600},
 	} {
 		t.Run(test.target, func(t *testing.T) {
 			s := newServer(t)
@@ -157,6 +166,18 @@ func TestTheSampleServersTokensHaveSeveralServices(t *testing.T) {
 		"all that there is": {
 			`{"channelName":"test","uid":"1","serviceRtc":{"enable":true,"role":1},"serviceRtm":{"enable":true},"serviceFpa":{"enable":false},"serviceChat":{"enableUser":true,"userUuid":"1"},"serviceApaas":{}}`,
 			[]rights{{agora.RTC, "test", "1", everything}, {agora.RTM, "", "1", "login"}, {agora.Chat, "", "1", "login"}}, 3600,
+		},
+		"a user of a classroom, and FPA": {
+			`{"uid":"1","serviceFpa":{"enable":true},"serviceApaas":{"enableUser":true,"userUuid":"ann"}}`,
+			[]rights{{agora.FPA, "", "", "login"}, {agora.APaaS, "", "ann", "user"}}, 3600,
+		},
+		"FPA alone, which knows no users": {
+			`{"serviceFpa":{"enable":true}}`,
+			[]rights{{agora.FPA, "", "", "login"}}, 3600,
+		},
+		"a publisher with a user of a classroom": {
+			`{"channelName":"test","uid":"1","serviceRtc":{"enable":true,"role":1},"serviceApaas":{"enableUser":true}}`,
+			[]rights{{agora.RTC, "test", "1", everything}, {agora.APaaS, "", "1", "user"}}, 3600,
 		},
 		"chat alone": {
 			`{"uid":"1","serviceChat":{"enableUser":true,"userUuid":"ann"}}`,

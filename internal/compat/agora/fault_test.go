@@ -4,9 +4,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"usher"
 	"usher/internal/identity"
+	"usher/internal/platform/agora"
 	"usher/internal/policy"
 )
 
@@ -89,7 +91,8 @@ func TestFault5TheCertificateIsPrinted(t *testing.T) {
 func TestFault6AnybodyGetsAnyToken(t *testing.T) {
 	nobody := func(set *settings) { set.who, set.closed = identity.Chain{}, true }
 	s := newServer(t, nobody)
-	for _, target := range []string{"GET /rtc/test/publisher/uid/1", "GET /rtm/1", "GET /rte/test/publisher/uid/1/", "GET /chat/app/", "POST /getToken", "POST /token/getNew"} {
+	for _, target := range []string{"GET /rtc/test/publisher/uid/1", "GET /rtm/1", "GET /rte/test/publisher/uid/1/", "GET /chat/app/", "POST /getToken", "POST /token/getNew",
+		"GET /access_token?channelName=test&uid=1", "GET /rtcToken?channelName=test&uid=1", "GET /rtmToken?account=1"} {
 		s.wantRefused(t, target, `{"tokenType":"rtc"}`, 401, "credentials_required")
 		if got := s.call(t, target, "").header.Get("WWW-Authenticate"); got != "Bearer" {
 			t.Errorf("%s: got the challenge %q", target, got)
@@ -125,6 +128,72 @@ func TestFault7TokensHaveOneSaltForAll(t *testing.T) {
 	}
 	if len(salts) < 7 {
 		t.Errorf("got %d salts in 8 tokens", len(salts))
+	}
+}
+
+func TestFault7ATokenForOneChannelIsGoodForAnother(t *testing.T) {
+	s := newServer(t)
+	signed, err := agora.Parse007(usher.Secret(s.call(t, "GET /rtc/room/publisher/uid/12", "").text(t, "rtcToken")))
+	if err != nil || !signed.Verify(certificate) {
+		t.Fatalf("the token is not good: %v", err)
+	}
+	// In 006 these two are signed alike, and differ in what is not signed.
+	other := signed.Token007
+	other.Services = []agora.Service{signed.Services[0]}
+	other.Services[0].Channel, other.Services[0].User = "room1", "2"
+	moved, err := agora.Build007(other, certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := agora.Parse007(moved)
+	if err != nil || again.Signature == signed.Signature {
+		t.Errorf("the two have one signature: %v", err)
+	}
+}
+
+func TestFault8TheExpiryIsNeverRead(t *testing.T) {
+	s := newServer(t)
+	for target, member := range map[string]string{
+		"GET /rtc/test/publisher/uid/1?expiry=61": "rtcToken", "GET /rtm/1?expiry=61": "rtmToken", "GET /chat/account/ann?expiry=61": "chatToken",
+		"GET /rtcToken?channelName=test&uid=1&expireTime=61": "key", "GET /rtmToken?account=1&expireTime=61": "key",
+	} {
+		wantLifetime(t, s.token007(t, s.call(t, target, ""), member), 61)
+	}
+}
+
+func TestFault8AHeaderIsMisspelt(t *testing.T) {
+	s := newServer(t, func(set *settings) { set.closed = true })
+	if got := s.call(t, "GET /rtm/1", "", "Origin", "https://app.example").header.Get("Access-Control-Allow-Origin"); got != "*" {
+		t.Errorf("pages may not read the answer: %q", got)
+	}
+}
+
+// The route of the tutorial's first version, and those of Agora's DemoServer.
+func TestFaultsOfTheQueryRoutes(t *testing.T) {
+	s := newServer(t)
+	for query, code := range map[string]string{
+		"":                    "channel_required",
+		"uid=1":               "channel_required",
+		"channelName=test":    "uid_required", // theirs make a token for any user
+		"channelName=*&uid=1": "channel_invalid", "channelName=a%2Fb&uid=1": "channel_invalid", "channelName=%20&uid=1": "channel_invalid",
+		"channelName=test&uid=": "uid_required", "channelName=test&uid=0": "uid_invalid", "channelName=test&uid=4294967296": "uid_invalid",
+		"channelName=test&uid=ann": "uid_invalid", "channelName=test&uid=-1": "uid_invalid", "channelName=test&uid=01": "uid_invalid",
+		"channelName=test&uid=1&uid=2": "query_invalid", "channelName=test&channelName=other&uid=1": "query_invalid",
+		"channelName=test&uid=1&role=publisher&role=subscriber": "query_invalid",
+		"channelName=test&uid=1&expireTime=abc":                 "expiry_invalid", "channelName=test&uid=1&expireTime=0": "expiry_invalid",
+		"channelName=test&uid=1&expireTime=1e3": "expiry_invalid", "channelName=test&uid=1&expireTime=-1": "expiry_invalid",
+		"channelName=test&uid=1&expireTime=99999999999": "expiry_invalid", "channelName=test&uid=1&expireTime=60&expireTime=60": "expiry_invalid",
+		"channelName=test;uid=1": "query_invalid",
+	} {
+		s.wantRefused(t, "GET /access_token?"+query, "", 400, code)
+		s.wantRefused(t, "GET /rtcToken/?"+query, "", 400, code)
+	}
+	s.wantRefused(t, "GET /access_token?channelName=test&uid=1&role=1", "", 400, "role_incorrect")
+	for query, code := range map[string]string{
+		"": "uid_required", "account=": "uid_required", "account=0": "subject_invalid", "account=4294967296": "subject_invalid",
+		"account=a&account=b": "query_invalid", "account=a&expireTime=abc": "expiry_invalid",
+	} {
+		s.wantRefused(t, "GET /rtmToken?"+query, "", 400, code)
 	}
 }
 
@@ -193,6 +262,25 @@ func TestFault4OfTheServiceAChannelMayBeEmptyOrAnything(t *testing.T) {
 	s.wantRefused(t, "POST /getToken", `{"tokenType":"rtc","uid":"1"}`, 400, "channel_required")
 }
 
+func TestFault7OfTheServiceATokenThatCannotBeReadEndsTheServer(t *testing.T) {
+	reader := agora.Reader()
+	for _, token := range []string{"", "0", "00", "007", "007e", "007eJx", "007!", "006", "006" + appID, "007eJwDAAAAAAE=", "007AAAA"} {
+		found, ok := reader.Inspect(usher.Secret(token), time.Now())
+		if ok && len(found.Problems) == 0 {
+			t.Errorf("%q: nothing is wrong with it", token)
+		}
+	}
+}
+
+func TestFault8OfTheServiceUsersAreLogged(t *testing.T) {
+	s := newServer(t)
+	s.token007(t, s.call(t, "GET /rtc/test/publisher/userAccount/roselind", ""), "rtcToken")
+	s.token007(t, s.call(t, "GET /rtmToken?account=roselind", ""), "key")
+	if log := s.log.String(); log == "" || strings.Contains(log, "roselind") {
+		t.Errorf("the log is empty, or names the user: %s", log)
+	}
+}
+
 func TestAFaultOfTheServiceAnyoneIsAnAdministratorOfChat(t *testing.T) {
 	s := newServer(t)
 	s.wantRefused(t, "GET /chat/app", "", 403, "admin_token_refused")
@@ -242,8 +330,9 @@ func TestTheSampleServersRefusals(t *testing.T) {
 		`{"channelName":"test","uid":"","serviceRtc":{"enable":true,"role":1}}`:                                          400,
 		`{"channelName":"*","uid":"1","serviceRtc":{"enable":true,"role":1}}`:                                            400,
 		`{"uid":"1","serviceRtc":{"enable":true,"role":1}}`:                                                              400,
-		`{"uid":"1","serviceFpa":{"enable":true}}`:                                                                       400,
-		`{"uid":"1","serviceApaas":{"enableUser":true,"userUuid":"1"}}`:                                                  400,
+		`{"serviceApaas":{"enableUser":true}}`:                                                                           400,
+		`{"uid":"1","serviceChat":{"enableUser":true,"userUuid":"2"},"serviceApaas":{"enableUser":true,"userUuid":"3"}}`: 400,
+		`{"channelName":"test","uid":"1","serviceRtc":{"enable":true,"role":2},"serviceApaas":{"enableUser":true}}`:      403,
 		`{"channelName":"test","uid":"1","serviceRtm":{"enable":true},"serviceChat":{"enableUser":true,"userUuid":"2"}}`: 400,
 	} {
 		s.wantNotGenerated(t, body, status)

@@ -81,11 +81,23 @@ func roleOf(name string) (usher.Role, error) {
 // lifetimeOf reads the parameter expiry of a query; without one, or with an
 // empty one, it is an hour.
 func lifetimeOf(query string) (time.Duration, error) {
+	values, err := valuesOf(query)
+	if err != nil {
+		return 0, err
+	}
+	return lifetimeIn(values, "expiry")
+}
+
+func valuesOf(query string) (url.Values, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return 0, usher.Errorf(usher.Invalid, "query_invalid", "What stands behind the question mark can't be read.")
+		return nil, usher.Errorf(usher.Invalid, "query_invalid", "What stands behind the question mark can't be read.")
 	}
-	named := values["expiry"]
+	return values, nil
+}
+
+func lifetimeIn(values url.Values, name string) (time.Duration, error) {
+	named := values[name]
 	switch {
 	case len(named) > 1:
 		return 0, errExpiry
@@ -97,6 +109,15 @@ func lifetimeOf(query string) (time.Duration, error) {
 		return 0, errExpiry
 	}
 	return seconds(int64(n))
+}
+
+// only returns the one value of a parameter, or "". Of two, the servers that we
+// stand in for take either.
+func only(values url.Values, name string) (string, error) {
+	if len(values[name]) > 1 {
+		return "", usher.Errorf(usher.Invalid, "query_invalid", "The parameter %s is there more than once.", name)
+	}
+	return values.Get(name), nil
 }
 
 // seconds returns a number of seconds as the lifetime of a token; 0 is the

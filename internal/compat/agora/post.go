@@ -3,6 +3,7 @@ package agora
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,8 +124,9 @@ func (s *Service) generateToken(r *http.Request, req generateRequest, spec acces
 		return s.token(r, Messaging, spec)
 	}
 	if login, both := strings.CutPrefix(spec.Format, rtc+"+"); both {
-		// Who may log in, and as whom, is decided in the one room for that.
-		if _, err := s.loginToken(r, login, spec.Subject, spec.Lifetime); err != nil {
+		// Who may log in is decided in the one room for that.
+		both := access.CredentialSpec{Format: login, Subject: spec.Subject, Lifetime: spec.Lifetime, Permissions: req.logsIn()}
+		if _, err := s.token(r, Messaging, both); err != nil {
 			return "", err
 		}
 	}
@@ -134,54 +136,95 @@ func (s *Service) generateToken(r *http.Request, req generateRequest, spec acces
 // spec returns what is to be issued.
 func (req generateRequest) spec() (access.CredentialSpec, error) {
 	none := access.CredentialSpec{}
-	switch {
-	case req.Chat.App || req.APaaS.App:
+	if req.Chat.App || req.APaaS.App {
 		return none, errApp
-	case req.FPA.Enable || req.APaaS.User:
-		return none, usher.Errorf(usher.Invalid, "service_unsupported", "Tokens for FPA and aPaaS are not issued, only for RTC, RTM and Chat.")
 	}
 	lifetime, err := req.lifetime()
 	if err != nil {
 		return none, err
 	}
-	spec := access.CredentialSpec{Subject: req.UID, Lifetime: lifetime}
-	var services []string
+	spec := access.CredentialSpec{Lifetime: lifetime}
+	if spec.Subject, err = req.user(); err != nil {
+		return none, err
+	}
 	if req.RTC.Enable {
 		if err := checkChannel(req.Channel); err != nil {
 			return none, err
 		}
-		switch req.RTC.Role {
-		case 1:
-			spec.Role = usher.Speaker
-		case 2:
-			spec.Role = usher.Viewer
-		default:
-			return none, usher.Errorf(usher.Invalid, "role_incorrect", "The role in serviceRtc must be 1, who publishes, or 2, who does not.")
+		if spec.Role, err = req.role(); err != nil {
+			return none, err
 		}
-		services = append(services, rtc)
 	}
-	if req.RTM.Enable {
-		services = append(services, rtm)
-	}
-	if req.Chat.User {
-		if len(services) == 0 {
-			spec.Subject = cmp.Or(req.Chat.UserID, req.UID)
-		} else if req.Chat.UserID != "" && req.Chat.UserID != req.UID {
-			return none, usher.Errorf(usher.Invalid, "uid_invalid", "One token is for one user: userUuid must be the uid, or ask for two tokens.")
-		}
-		services = append(services, chat)
-	}
+	services := req.services()
 	switch {
 	case len(services) == 0:
-		return none, usher.Errorf(usher.Invalid, "service_required", "Enable at least one of serviceRtc, serviceRtm and serviceChat.")
-	case spec.Subject == "":
+		return none, usher.Errorf(usher.Invalid, "service_required", "Enable at least one of serviceRtc, serviceRtm, serviceFpa, serviceChat and serviceApaas.")
+	case spec.Subject == "" && !slices.Equal(services, []string{fpa}):
 		return none, errNoUser
-	case spec.Role != usher.Speaker && (req.RTM.Enable || req.Chat.User):
+	case spec.Role != usher.Speaker && (!req.RTC.Enable || req.RTM.Enable || req.Chat.User):
 		// No viewer may send, which the login to messaging lets its user do.
-		spec.Role, spec.Permissions = "", messages()
+		spec.Role, spec.Permissions = "", req.logsIn()
 	}
 	spec.Format = strings.Join(services, "+")
 	return spec, nil
+}
+
+// services returns the parts of the format that is asked for.
+func (req generateRequest) services() []string {
+	var services []string
+	for _, s := range []struct {
+		asked bool
+		name  string
+	}{{req.RTC.Enable, rtc}, {req.RTM.Enable, rtm}, {req.FPA.Enable, fpa}, {req.Chat.User, chat}, {req.APaaS.User, classroom}} {
+		if s.asked {
+			services = append(services, s.name)
+		}
+	}
+	return services
+}
+
+// logsIn returns the permissions that the services other than RTC amount to.
+func (req generateRequest) logsIn() usher.Permissions {
+	switch {
+	case req.APaaS.User:
+		return usher.BuiltinRoles()[usher.Speaker]
+	case req.RTM.Enable || req.Chat.User:
+		return messages()
+	default:
+		return usher.Permissions{usher.Join, usher.Subscribe}
+	}
+}
+
+// user returns the one user that the token is for.
+func (req generateRequest) user() (string, error) {
+	var users []string
+	if req.RTC.Enable || req.RTM.Enable {
+		users = append(users, req.UID)
+	}
+	for _, s := range []userService{req.Chat, req.APaaS} {
+		if s.User {
+			users = append(users, cmp.Or(s.UserID, req.UID))
+		}
+	}
+	switch users = slices.Compact(users); len(users) {
+	case 0:
+		return req.UID, nil
+	case 1:
+		return users[0], nil
+	default:
+		return "", usher.Errorf(usher.Invalid, "uid_invalid", "One token is for one user: userUuid must be the uid, or ask for two tokens.")
+	}
+}
+
+func (req generateRequest) role() (usher.Role, error) {
+	switch req.RTC.Role {
+	case 1:
+		return usher.Speaker, nil
+	case 2:
+		return usher.Viewer, nil
+	default:
+		return "", usher.Errorf(usher.Invalid, "role_incorrect", "The role in serviceRtc must be 1, who publishes, or 2, who does not.")
+	}
 }
 
 func (req generateRequest) lifetime() (time.Duration, error) {

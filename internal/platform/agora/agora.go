@@ -39,6 +39,7 @@ type project struct {
 
 var (
 	_ platform.Platform  = (*Platform)(nil)
+	_ platform.Namer     = (*Platform)(nil)
 	_ platform.Inspector = (*Platform)(nil)
 )
 

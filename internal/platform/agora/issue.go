@@ -30,26 +30,6 @@ var rights = [...]struct {
 	{usher.PublishData, PublishData},
 }
 
-// service is what can be asked for in a token.
-type service string
-
-const (
-	rtc  service = "rtc"
-	rtm  service = "rtm"
-	rtm2 service = "rtm2"
-	chat service = "chat"
-)
-
-// needs returns what a grant must have for a service. A login to messaging lets
-// its user send everywhere in the project, and nothing in it can say otherwise;
-// RTM2 names what may be read and written.
-func (s service) needs() usher.Permissions {
-	if s == rtc || s == rtm2 {
-		return usher.Permissions{usher.Join, usher.Subscribe}
-	}
-	return usher.Permissions{usher.Join, usher.Subscribe, usher.PublishData}
-}
-
 // form is a format that was asked for.
 type form struct {
 	version  string
@@ -70,12 +50,19 @@ func (p *Platform) parseForm(s string) (form, error) {
 		version, services = p.version, s
 	}
 	f := form{version: version}
+	var types []ServiceType
 	for name := range strings.SplitSeq(services, "+") {
-		s := service(name)
-		if known := s == rtc || s == rtm || s == rtm2 || s == chat; !known || slices.Contains(f.services, s) {
-			return form{}, errFormat
+		parts, known := composed[name]
+		if !known {
+			parts = []service{service(name)}
 		}
-		f.services = append(f.services, s)
+		for _, s := range parts {
+			o, known := offers[s]
+			if !known || name == string(classChat) || slices.Contains(types, o.kind) {
+				return form{}, errFormat
+			}
+			f.services, types = append(f.services, s), append(types, o.kind)
+		}
 	}
 	switch {
 	case version != version006 && version != version007:
@@ -87,7 +74,7 @@ func (p *Platform) parseForm(s string) (form, error) {
 }
 
 var errFormat = usher.Errorf(usher.Invalid, "format_unknown",
-	"Agora's formats are 007 and 006, followed by / and rtc, rtm, rtm2 or chat, several of them joined by +.")
+	"Agora's formats are 007 and 006, followed by / and rtc, rtm, rtm2, chat, education, apaas, apaas-user, streaming, fcdn, fpa, convoai or stt, several of them joined by +.")
 
 // Issue makes a token.
 func (p *Platform) Issue(_ context.Context, req platform.Request) (usher.Credential, error) {
@@ -96,6 +83,22 @@ func (p *Platform) Issue(_ context.Context, req platform.Request) (usher.Credent
 		return usher.Credential{}, fmt.Errorf("agora: issue a token: %w", err)
 	}
 	return c, nil
+}
+
+// Names implements [platform.Namer]: a login, unlike a channel's token, is good
+// in the whole project. Chat takes upper and lower case for the same.
+func (p *Platform) Names(format, subject string) []string {
+	f, err := p.parseForm(format)
+	if err != nil {
+		return nil // nothing is issued in it
+	}
+	var names []string
+	for _, s := range f.services {
+		if offers[s].everywhere {
+			names = append(names, strings.ToLower(s.user(subject)))
+		}
+	}
+	return names
 }
 
 func (p *Platform) issue(req platform.Request) (usher.Credential, error) {
@@ -134,30 +137,6 @@ func (p *Platform) issue(req platform.Request) (usher.Credential, error) {
 	return usher.Credential{Platform: p.name, Token: token, ExpiresAt: time.Unix(int64(expires), 0).UTC()}, nil
 }
 
-// check refuses what a service can't express.
-func (s service) check(req platform.Request) error {
-	may, needs := req.Grant.Permissions, s.needs()
-	switch {
-	case !needs.Within(may):
-		return usher.Errorf(usher.Forbidden, "permissions_inexpressible",
-			"Agora's %s tokens allow at least %s, which is more than you may do.", s, strings.Join(strings.Fields(needs.String()), ", "))
-	case s == rtc && may.Has(usher.PublishScreen) && !may.Has(usher.PublishVideo):
-		return usher.Errorf(usher.Forbidden, "permissions_inexpressible",
-			"Agora can't tell a screen from a camera: publish_screen needs publish_video.")
-	}
-	longest := maxUserID
-	if s == rtc {
-		longest = maxAccount
-	}
-	if err := checkUser(req.Subject, longest); err != nil {
-		return err
-	}
-	if s == rtc || s == rtm2 {
-		return checkChannel(req.Grant.Room)
-	}
-	return nil
-}
-
 // lifetime returns when the token begins and ends, in Unix seconds. It ends
 // with the grant, rounded down, or when Agora ends it.
 func lifetime(req platform.Request) (issued, expires uint32, err error) {
@@ -183,28 +162,6 @@ func token006(s service, req platform.Request, expires uint32) Token006 {
 	return Token006{
 		Channel: req.Grant.Room, User: req.Subject, Expires: expires,
 		Privileges: channelPrivileges(req.Grant.Permissions, expires),
-	}
-}
-
-// of007 returns the service for a 007 token.
-func (s service) of007(req platform.Request, lifetime uint32) Service {
-	login := []Privilege{{Login, lifetime}}
-	switch s {
-	case rtm:
-		return Service{Type: RTM, User: req.Subject, Privileges: login}
-	case rtm2:
-		resources := []Resource{{messageChannels, read, []string{req.Grant.Room}}}
-		if req.Grant.Permissions.Has(usher.PublishData) {
-			resources = append(resources, Resource{messageChannels, write, []string{req.Grant.Room}})
-		}
-		return Service{Type: RTM2, User: req.Subject, Privileges: login, Resources: resources}
-	case chat:
-		return Service{Type: Chat, User: req.Subject, Privileges: []Privilege{{ChatUser, lifetime}}}
-	default:
-		return Service{
-			Type: RTC, Channel: req.Grant.Room, User: req.Subject,
-			Privileges: channelPrivileges(req.Grant.Permissions, lifetime),
-		}
 	}
 }
 

@@ -2,6 +2,7 @@ package agora_test
 
 import (
 	"context"
+	"crypto/md5"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -43,6 +44,7 @@ func decode007(t testing.TB, token usher.Secret) (allowed platformtest.Allowed, 
 	ends := []int64{issued + lifetime}
 	subjects := make(map[string]bool)
 	rooms := make(map[string]bool)
+	chatUser := ""
 	for range u16() {
 		kind := u16()
 		for range u16() {
@@ -50,19 +52,32 @@ func decode007(t testing.TB, token usher.Secret) (allowed platformtest.Allowed, 
 			if expires := u32(); expires > 0 {
 				ends = append(ends, issued+expires)
 			}
-			if kind == 1 {
-				allowed.Permissions = append(allowed.Permissions, inChannel[privilege]...)
-			} else if privilege != 1 {
+			may, known := inServices[kind][privilege]
+			if !known {
 				return allowed, fmt.Errorf("privilege %d of service %d", privilege, kind)
 			}
+			allowed.Permissions = append(allowed.Permissions, may...)
 		}
 		switch kind {
-		case 1:
+		case 1, 3, 6: // RTC, Streaming, FCDN
 			rooms[text()] = true
 			subjects[text()] = true
-		case 2, 5: // RTM, Chat: read and write everywhere
+		case 2: // RTM
 			subjects[text()] = true
-			allowed.Permissions = append(allowed.Permissions, usher.Join, usher.Subscribe, usher.PublishData)
+		case 4: // FPA
+		case 5: // Chat
+			chatUser = text()
+			subjects[chatUser] = true
+		case 7: // APaaS: without a room for all of its user's, who is a teacher or a student
+			if room := text(); room != "" {
+				rooms[room] = true
+			}
+			subjects[text()] = true
+			allowed.Permissions = append(allowed.Permissions, map[int]usher.Permissions{
+				1: usher.AllPermissions, 2: usher.BuiltinRoles()[usher.Speaker], 0xffff: usher.BuiltinRoles()[usher.Speaker],
+			}[u16()]...)
+		case 9, 10: // ConvoAI, STT: agents at the project's cost
+			allowed.Permissions = append(allowed.Permissions, usher.AllPermissions...)
 		case 8:
 			subjects[text()] = true
 			for range u16() {
@@ -78,7 +93,12 @@ func decode007(t testing.TB, token usher.Secret) (allowed platformtest.Allowed, 
 			return allowed, fmt.Errorf("service %d", kind)
 		}
 	}
-	if len(b) > 0 || len(subjects) != 1 || len(rooms) > 1 {
+	for user := range subjects { // Flexible Classroom has its own names in Chat
+		if sum := md5.Sum([]byte(user)); len(subjects) == 2 && fmt.Sprintf("%x", sum) == chatUser {
+			delete(subjects, chatUser)
+		}
+	}
+	if len(b) > 0 || len(subjects) > 1 || len(rooms) > 1 {
 		return allowed, fmt.Errorf("%d bytes left, subjects %v, rooms %v", len(b), subjects, rooms)
 	}
 	for allowed.Subject = range subjects {
@@ -96,6 +116,18 @@ var inChannel = map[int]usher.Permissions{
 	2: {usher.PublishAudio},
 	3: {usher.PublishVideo},
 	4: {usher.PublishData},
+}
+
+// inServices is what each privilege of each service lets a user do.
+var inServices = map[int]map[int]usher.Permissions{
+	1: inChannel,
+	2: {1: {usher.Join, usher.Subscribe, usher.PublishData}}, // everywhere
+	3: {1: {usher.PublishAudio, usher.PublishVideo}, 2: {usher.PublishAudio, usher.PublishVideo}},
+	4: {1: {usher.Join}},
+	5: {1: {usher.Join, usher.Subscribe, usher.PublishData}}, // everywhere
+	6: {1: {usher.PublishAudio, usher.PublishVideo}, 2: {usher.Join, usher.Subscribe}},
+	7: {1: {usher.Join}, 2: {usher.Join}},
+	8: {1: {usher.Join}},
 }
 
 // decode006 is decode007 for the older format. A token has only the checksums
@@ -145,7 +177,8 @@ func (a *asked) name(sum uint32) string {
 
 func TestNothingIsIssuedBeyondItsGrant(t *testing.T) {
 	for version, formats := range map[string][]string{
-		"007": {"", "007", "rtc", "rtm", "rtm2", "chat", "007/rtc", "007/rtm", "007/rtc+rtm", "007/rtm2", "007/chat", "007/rtc+rtm2+chat"},
+		"007": {"", "007", "rtc", "rtm", "rtm2", "chat", "007/rtc", "007/rtm", "007/rtc+rtm", "007/rtm2", "007/chat", "007/rtc+rtm2+chat",
+			"education", "007/apaas", "apaas-user", "streaming", "fcdn", "fpa", "convoai", "007/stt", "rtc+rtm+convoai", "rtc+rtm+stt", "rtc+streaming+fcdn+fpa+education"},
 		"006": {"", "rtm", "006", "006/rtc", "006/rtm"},
 	} {
 		t.Run(version, func(t *testing.T) {
@@ -166,7 +199,8 @@ func TestNothingIsIssuedBeyondItsGrant(t *testing.T) {
 					}
 					return decode007(t, c.Token)
 				},
-				Unbound:  []string{"rtm", "chat", "006/rtm", "007/rtm", "007/chat"},
+				Unbound:  []string{"rtm", "chat", "006/rtm", "007/rtm", "007/chat", "apaas-user", "fpa", "convoai", "007/stt"},
+				Nameless: []string{"fpa", "convoai", "007/stt"},
 				Rooms:    []string{"", "*", " "},
 				Subjects: []string{"", "0", "00", "-1", "1e3", "0x1", "4294967296", "4294967297", " ", "*"},
 				Secrets:  []usher.Secret{certificate, classroomPrimary, classroomSecondary},
@@ -188,6 +222,13 @@ func TestTheFormatChoosesVersionAndServices(t *testing.T) {
 		"007/rtm2":          {agora.RTM2},
 		"007/chat":          {agora.Chat},
 		"007/rtc+chat+rtm2": {agora.RTC, agora.Chat, agora.RTM2},
+		"education":         {agora.RTM, agora.Chat, agora.APaaS},
+		"apaas":             {agora.APaaS},
+		"007/apaas-user":    {agora.APaaS},
+		"fcdn+streaming":    {agora.Streaming, agora.FCDN},
+		"fpa":               {agora.FPA},
+		"rtc+rtm+convoai":   {agora.RTC, agora.RTM, agora.ConvoAI},
+		"rtc+rtm+stt":       {agora.RTC, agora.RTM, agora.STT},
 	} {
 		var got []agora.ServiceType
 		for _, s := range parse007(t, issue(t, newPlatform(t), format)).Services {
@@ -210,12 +251,71 @@ func TestTheFormatChoosesVersionAndServices(t *testing.T) {
 		parse006(t, issue(t, old, format))
 	}
 	parse007(t, issue(t, old, "007"))
-	for _, format := range []string{"008", "/", "/rtc", "007/", "007/RTC", "007/rtc+", "007/rtc+rtc", "007/rtc/rtm", "006/rtc+rtm", "006/rtm2", "006/chat", "007+rtc", " 007"} {
+	for _, format := range []string{"008", "/", "/rtc", "007/", "007/RTC", "007/rtc+", "007/rtc+rtc", "007/rtc/rtm", "006/rtc+rtm", "006/rtm2", "006/chat", "007+rtc", " 007",
+		"education chat", "education+chat", "rtm+education", "apaas+apaas-user", "006/education", "006/fpa", "apaas-app", "chat-app"} {
 		req := ordinary()
 		req.Format = format
 		_, err := newPlatform(t).Issue(t.Context(), req)
 		if e, ok := errors.AsType[*usher.Error](err); !ok || e.Code != "format_unknown" {
 			t.Errorf("format %q: error %v", format, err)
+		}
+	}
+}
+
+func TestServicesOfARoomSayTheGrant(t *testing.T) {
+	speaker, viewer := usher.BuiltinRoles()[usher.Speaker], usher.BuiltinRoles()[usher.Viewer]
+	for name, tc := range map[string]struct {
+		format string
+		may    usher.Permissions
+		want   []agora.Service
+	}{
+		"a teacher": {"education", usher.AllPermissions, []agora.Service{
+			{Type: agora.RTM, User: "ann", Privileges: []agora.Privilege{{ID: 1, Expires: 3600}}},
+			// md5("ann"), as Agora's libraries have it
+			{Type: agora.Chat, User: "7e0d7f8a5d96c24ffcc840f31bce72b2", Privileges: []agora.Privilege{{ID: 1, Expires: 3600}}},
+			{Type: agora.APaaS, Channel: "test", User: "ann", Role: 1, Privileges: []agora.Privilege{{ID: 1, Expires: 3600}}},
+		}},
+		"a student": {"apaas", speaker, []agora.Service{{Type: agora.APaaS, Channel: "test", User: "ann", Role: 2, Privileges: []agora.Privilege{{ID: 1, Expires: 3600}}}}},
+		"a user of classrooms": {"apaas-user", speaker, []agora.Service{
+			{Type: agora.APaaS, User: "ann", Role: agora.NoRole, Privileges: []agora.Privilege{{ID: 2, Expires: 3600}}},
+		}},
+		"who plays a stream": {"fcdn", viewer, []agora.Service{{Type: agora.FCDN, Channel: "test", User: "ann", Privileges: []agora.Privilege{{ID: 2, Expires: 3600}}}}},
+		"who publishes one": {"fcdn", speaker, []agora.Service{
+			{Type: agora.FCDN, Channel: "test", User: "ann", Privileges: []agora.Privilege{{ID: 1, Expires: 3600}, {ID: 2, Expires: 3600}}},
+		}},
+		"a student is no agent":    {"convoai", speaker, nil},
+		"a viewer is no student":   {"education", viewer, nil},
+		"a viewer streams nothing": {"streaming", viewer, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			req := ordinary()
+			req.Format, req.Subject, req.Grant.Permissions = tc.format, "ann", tc.may
+			req.Grant.Room, req.Grant.Expires = "test", req.Now.Add(time.Hour)
+			c, err := newPlatform(t).Issue(t.Context(), req)
+			if tc.want == nil {
+				if e, ok := errors.AsType[*usher.Error](err); !ok || e.Code != "permissions_inexpressible" {
+					t.Errorf("got the error %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, parse007(t, c.Token).Services); diff != "" {
+				t.Errorf("services (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAFormatSaysByWhatNamesItIsKnownEverywhere(t *testing.T) {
+	for format, want := range map[string][]string{
+		"": nil, "007": nil, "006": nil, "rtc": nil, "fpa": nil, "apaas": nil, "streaming": nil, "no such": nil,
+		"rtm": {"ann"}, "006/rtm": {"ann"}, "rtm2": {"ann"}, "chat": {"ann"}, "rtc+rtm": {"ann"}, "rtm+chat": {"ann", "ann"}, "apaas-user": {"ann"},
+		"education": {"ann", "82e335f7ac0e0e412b2ae15abe662110"}, // md5("Ann")
+	} {
+		if diff := cmp.Diff(want, newPlatform(t).Names(format, "Ann")); diff != "" {
+			t.Errorf("format %q (-want +got):\n%s", format, diff)
 		}
 	}
 }

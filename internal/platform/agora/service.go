@@ -29,6 +29,10 @@ const (
 // The privileges of services other than RTC, which has those of a 006 token.
 const (
 	Login         = 1 // RTM, FPA, RTM2
+	PublishMix    = 1 // Streaming: to a CDN, mixed
+	PublishRaw    = 2 // the same, as it is
+	Publish       = 1 // FCDN
+	Play          = 2
 	ChatUser      = 1
 	ChatApp       = 2 // an administrator of everything in Agora Chat
 	APaaSRoomUser = 1
@@ -103,10 +107,10 @@ func (t ServiceType) privilegeName(id uint16) string {
 	names := map[ServiceType][]string{
 		RTC:       {JoinChannel: "join", PublishAudio: "publish audio", PublishVideo: "publish video", PublishData: "publish data"},
 		RTM:       {Login: "login"},
-		Streaming: {1: "publish mixed stream", 2: "publish raw stream"},
+		Streaming: {PublishMix: "publish mixed stream", PublishRaw: "publish raw stream"},
 		FPA:       {Login: "login"},
 		Chat:      {ChatUser: "user", ChatApp: "app"},
-		FCDN:      {1: "publish", 2: "play"},
+		FCDN:      {Publish: "publish", Play: "play"},
 		APaaS:     {APaaSRoomUser: "room user", APaaSUser: "user", APaaSApp: "app"},
 		RTM2:      {Login: "login"},
 	}[t]

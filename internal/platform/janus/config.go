@@ -1,6 +1,7 @@
 package janus
 
 import (
+	"context"
 	"crypto"
 	"io"
 	"net/http"
@@ -17,7 +18,7 @@ import (
 // for what it says: a key for janus-plugin-sfu, tokenAuthSecret for Janus's own
 // tokens, adminURL and adminSecret for VideoRoom's rooms.
 type Config struct {
-	KeyFile       string `yaml:"keyFile" env:"AUTH_KEY_PRIVATE" doc:"The private key that permission tokens for janus-plugin-sfu are signed with: RSA of at least 2048 bits, in PEM or DER."`
+	KeyFile       string `yaml:"keyFile" env:"AUTH_KEY_PRIVATE" doc:"The private key that permission tokens for janus-plugin-sfu are signed with: RSA of at least 2048 bits, in PEM or DER. Where none is named, the server makes one of its own and keeps it in the data folder."`
 	PublicKeyFile string `yaml:"publicKeyFile" doc:"The file that auth_key in janus.plugin.sfu.cfg names, where this machine can read it: usher doctor janus looks into it."`
 	PluginURL     string `yaml:"pluginURL" doc:"The WebSocket address of the Janus with janus-plugin-sfu, as browsers reach it, such as wss://janus.example.com/janus. Participants are put out there."`
 	Audience      string `yaml:"audience" doc:"The audience (aud) of permission tokens, which today's plugin ignores; nothing leaves it out."`
@@ -37,6 +38,9 @@ type Config struct {
 
 	// Signer is the private key of KeyFile: see [ParsePrivateKey].
 	Signer crypto.Signer `yaml:"-"`
+	// Own takes the place of Signer: it returns a private key that may still be
+	// in the making, for which it waits. It is asked until it has returned one.
+	Own func(context.Context) (crypto.Signer, error) `yaml:"-"`
 	// HTTP makes the calls, WebSocket handshakes included; nil is a plain client.
 	HTTP *http.Client `yaml:"-"`
 	// Now is the clock; nil is the system's. Issuing uses the request's time.
@@ -63,10 +67,19 @@ func DefaultConfig() Config {
 
 // Enabled reports whether there is a Janus.
 func (c Config) Enabled() bool {
-	return c.Signer != nil || slices.ContainsFunc([]string{
+	return c.keyed() || slices.ContainsFunc([]string{
 		c.KeyFile, c.PublicKeyFile, c.PluginURL, c.APIURL, c.AdminURL,
 		c.APISecret.Reveal(), c.TokenAuthSecret.Reveal(), c.AdminSecret.Reveal(), c.AdminKey.Reveal(),
 	}, func(s string) bool { return s != "" })
+}
+
+// keyed reports whether there is a key for permission tokens.
+func (c Config) keyed() bool { return c.Signer != nil || c.Own != nil }
+
+// NeedsKey reports whether permission tokens need a key that nobody has named:
+// all but a VideoRoom alone does.
+func (c Config) NeedsKey() bool {
+	return c.KeyFile == "" && (c.TokenAuthSecret == "" || c.PluginURL != "" || c.PublicKeyFile != "")
 }
 
 // Validate returns what is wrong with the configuration, field by field. It
@@ -81,9 +94,6 @@ func (c Config) Validate() []usher.FieldProblem {
 			problems = append(problems, usher.FieldProblem{Field: field, Message: message})
 		}
 	}
-	keyed := c.KeyFile != "" || c.Signer != nil
-	check("keyFile", keyed || c.TokenAuthSecret != "", "must name a private key, or tokenAuthSecret must be set: nothing can be signed without either")
-	check("keyFile", keyed || c.PluginURL == "", "must name the private key whose public half the plugin at pluginURL has")
 	check("tokenAuthSecret", c.TokenAuthSecret != "" || c.AdminURL == "", "must be Janus's token_auth_secret, without which VideoRoom's rooms would be open to everybody")
 	check("tokenAuthSecret", c.TokenAuthSecret == "" || len(c.TokenAuthSecret) >= minSecret, "must have at least 16 characters: every browser gets something to guess it by")
 	check("adminSecret", c.AdminSecret != "" || c.AdminURL == "", "must be Janus's admin_secret, which adminURL needs")

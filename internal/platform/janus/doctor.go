@@ -49,7 +49,7 @@ func (p *Platform) Doctor(ctx context.Context) []Finding {
 	}
 	if p.config.PluginURL != "" {
 		d.plugin(ctx)
-	} else if p.signer != nil {
+	} else if p.config.keyed() {
 		d.find(Warning, "pluginURL", "It is not configured, so that nobody can be put out, and whether the plugin checks tokens could not be looked at.")
 	}
 	if p.config.APIURL != "" && p.hmac.secret != "" {
@@ -78,8 +78,8 @@ func (d *doctor) authKey() {
 		d.find(Fault, check, "The plugin can't use the file, and refuses every token: %v.", err)
 		return
 	}
-	if d.signer != nil && !d.signer.public.Equal(content.public) {
-		d.find(Fault, check, "The file has another key than that of which keyFile is the private half, so that the plugin refuses every token of ours.")
+	if key := d.signer.Load(); key != nil && !key.public.Equal(content.public) {
+		d.find(Fault, check, "The file has another key than that of which ours is the private half, so that the plugin refuses every token of ours. Write the right file with: usher keys export --janus")
 	}
 	switch content.form {
 	case pkcs1DER:
@@ -124,7 +124,7 @@ func (d *doctor) joins(ctx context.Context, s sfu, room string) error {
 		}
 		return err == nil, err
 	}
-	return d.tokens(check, accepts, "Its auth_key is not the public half of keyFile, or not in the form that it needs (usher keys export --janus writes it), or Janus was not started again since it was changed.")
+	return d.tokens(check, accepts, "Its auth_key is not the public half of our key, or not in the form that it needs (usher keys export --janus writes it), or Janus was not started again since it was changed.")
 }
 
 // tokens looks whether a token of ours is taken, and whether the clock that it is

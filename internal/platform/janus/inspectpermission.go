@@ -116,10 +116,11 @@ func decodeObject(part string) (members map[string]any, twice []string, ok bool)
 }
 
 func (p *Platform) verifyPermission(t decoded) platform.Verified {
+	key := p.signer.Load()
 	switch {
-	case t.algorithm != "RS512" || p.signer == nil:
+	case t.algorithm != "RS512" || key == nil:
 		return platform.Unknown
-	case p.signer.verify(t.signed, t.signature):
+	case key.verify(t.signed, t.signature):
 		return platform.Good
 	default:
 		return platform.Bad

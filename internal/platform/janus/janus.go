@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"usher"
@@ -43,7 +44,7 @@ type Platform struct {
 	now    func() time.Time
 	random io.Reader
 	http   *http.Client
-	signer *signer // nil without a key
+	signer atomic.Pointer[signer] // nil without a key, and until it was made
 	hmac   hmacSigner
 }
 
@@ -88,9 +89,9 @@ func New(config Config) (*Platform, error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("janus: private key: %w", err))
 		}
-		p.signer = s
-	} else if config.KeyFile != "" {
-		errs = append(errs, errors.New("janus: private key: keyFile was not read"))
+		p.signer.Store(s)
+	} else if !config.keyed() && (config.KeyFile != "" || config.Enabled() && config.NeedsKey()) {
+		errs = append(errs, errors.New("janus: private key: there is none"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -144,11 +145,32 @@ func (p *Platform) issue(ctx context.Context, req platform.Request) (usher.Crede
 	return c, nil
 }
 
+// key returns what signs permission tokens. A key that is still being made is
+// waited for.
+func (p *Platform) key(ctx context.Context) (*signer, error) {
+	if s := p.signer.Load(); s != nil {
+		return s, nil
+	}
+	if p.config.Own == nil {
+		return nil, errors.New("there is no key for permission tokens")
+	}
+	own, err := p.config.Own(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("wait for the key: %w", err)
+	}
+	s, err := newSigner(own)
+	if err != nil {
+		return nil, err
+	}
+	p.signer.CompareAndSwap(nil, s) // all sign by turns
+	return p.signer.Load(), nil
+}
+
 // available refuses a format that does not exist, or that lacks its key.
 func (p *Platform) available(format string) error {
 	switch format {
 	case "", FormatSFU:
-		if p.signer == nil {
+		if !p.config.keyed() {
 			return usher.Errorf(usher.Invalid, "format_unavailable", "No key for janus-plugin-sfu is configured here; ask for the format core or videoroom.")
 		}
 	case FormatCore, FormatVideoRoom:

@@ -322,14 +322,14 @@ func TestNewFindsEveryMistake(t *testing.T) {
 		"nothing at all":      {func(c *janus.Config) { *c = janus.DefaultConfig() }, []string{"janus: nothing is configured"}},
 		"a key that is small": {func(c *janus.Config) { c.Signer = generate(1024) }, []string{"janus: private key: it has 1024 bits"}},
 		"a key of a curve":    {func(c *janus.Config) { c.Signer = curve }, []string{"janus: private key: it is no RSA key"}},
-		"a key not read":      {func(c *janus.Config) { c.Signer, c.KeyFile = nil, "key.pem" }, []string{"keyFile was not read"}},
+		"a key not read":      {func(c *janus.Config) { c.Signer, c.KeyFile = nil, "key.pem" }, []string{"private key: there is none"}},
 		"secrets that everybody knows": {func(c *janus.Config) {
 			c.TokenAuthSecret, c.AdminURL, c.AdminSecret, c.APISecret = "short", "http://127.0.0.1:7088/admin", "janusoverlord", "janusrocks"
 		}, []string{"tokenAuthSecret: must have", "adminSecret: must not", "apiSecret: must not"}},
 		"rooms without tokens": {func(c *janus.Config) {
 			c.TokenAuthSecret, c.AdminURL = "", "http://127.0.0.1:7088/admin"
 		}, []string{"tokenAuthSecret: must be", "adminSecret: must be"}},
-		"a plugin without a key": {func(c *janus.Config) { c.Signer, c.PluginURL = nil, "ws://localhost:8188" }, []string{"keyFile: must name"}},
+		"a plugin without a key": {func(c *janus.Config) { c.Signer, c.PluginURL = nil, "ws://localhost:8188" }, []string{"private key: there is none"}},
 		"addresses": {func(c *janus.Config) {
 			c.PluginURL, c.APIURL, c.AdminURL, c.AdminSecret = "http://janus:8088", "ws://janus.example.com", "https://user@janus.example.com/admin", adminSecret
 		}, []string{"pluginURL: must be a URL", "apiURL: must begin with wss://", "adminURL: must not have a user"}},
@@ -355,6 +355,60 @@ func TestNewFindsEveryMistake(t *testing.T) {
 				t.Errorf("%d mistakes were found, want %d:\n%s", got, len(test.want), text)
 			}
 		})
+	}
+}
+
+func TestAKeyThatIsStillBeingMadeIsWaitedFor(t *testing.T) {
+	made := make(chan crypto.Signer)
+	asked := 0
+	c := config()
+	c.Signer, c.Own = nil, func(ctx context.Context) (crypto.Signer, error) {
+		asked++
+		select {
+		case key := <-made:
+			return key, nil
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	p, err := janus.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.Issue(gone, request("")); !errors.Is(err, context.Canceled) {
+		t.Errorf("whoever does not wait got %v", err)
+	}
+	go func() { made <- newKey() }()
+	for range 2 { // the second finds it made
+		credential, err := p.Issue(t.Context(), request(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, ok := p.Inspect(credential.Token, request("").Now); !ok || found.Verified != platform.Good {
+			t.Errorf("the token was inspected as %+v", found)
+		}
+	}
+	if asked != 2 {
+		t.Errorf("the key was asked for %d times, want once in vain and once more", asked)
+	}
+}
+
+func TestAKeyThatCannotBeMadeIsAskedForAgain(t *testing.T) {
+	broken := errors.New("the disk is full")
+	c := config()
+	c.Signer, c.Own = nil, func(context.Context) (crypto.Signer, error) { return newKey(), broken }
+	p, err := janus.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Issue(t.Context(), request("")); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	broken = nil
+	if _, err := p.Issue(t.Context(), request("")); err != nil {
+		t.Errorf("once it could be made: %v", err)
 	}
 }
 

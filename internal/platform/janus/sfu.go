@@ -97,7 +97,11 @@ func (p *Platform) ownToken(ctx context.Context, room string, expires time.Time,
 		return "", err
 	}
 	c.Kick = kick
-	return p.signer.sign(ctx, c)
+	key, err := p.key(ctx)
+	if err != nil {
+		return "", err
+	}
+	return key.sign(ctx, c)
 }
 
 // do sends a message on a handle of its own, since one can join only once.

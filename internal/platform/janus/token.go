@@ -51,7 +51,11 @@ func (p *Platform) permission(ctx context.Context, req platform.Request, expires
 		return "", err
 	}
 	c.Kick = p.config.BrowserKick && req.Grant.Permissions.Has(usher.Moderate)
-	return p.signer.sign(ctx, c)
+	key, err := p.key(ctx)
+	if err != nil {
+		return "", err
+	}
+	return key.sign(ctx, c)
 }
 
 // claims returns those of who may be in a room and nothing else.

@@ -56,24 +56,32 @@ func parseMeeting(body []byte) (usher.ID, error) {
 	return id, nil
 }
 
-// parseParticipant checks the answer to a new participant of the meeting and
-// returns its secret.
-func parseParticipant(body []byte, meeting usher.ID) (usher.Secret, error) {
+// participant is a participant that was just given a secret.
+type participant struct {
+	id     usher.ID
+	secret usher.Secret
+	body   []byte
+}
+
+// parseParticipant checks the answer that makes a participant of the meeting, or
+// a secret for it.
+func parseParticipant(body []byte, meeting usher.ID) (participant, error) {
 	o, err := parseObject(body)
 	if err != nil {
-		return "", err
+		return participant{}, err
 	}
-	if _, err := usher.ParseID(o.text("id")); err != nil {
-		return "", fmt.Errorf("its id: %w", err)
+	id, err := usher.ParseID(o.text("id"))
+	if err != nil {
+		return participant{}, fmt.Errorf("its id: %w", err)
 	}
 	if o.text("meeting_id") != string(meeting) {
-		return "", errors.New("its meeting_id is another than was asked for")
+		return participant{}, errors.New("its meeting_id is another than was asked for")
 	}
 	secret := o.text("participant_secret")
 	if !visible(secret, maxSecret) {
-		return "", errors.New("its participant_secret is missing or malformed")
+		return participant{}, errors.New("its participant_secret is missing or malformed")
 	}
-	return usher.Secret(secret), nil
+	return participant{id, usher.Secret(secret), body}, nil
 }
 
 // parseToken checks the answer to a token request and returns the token and

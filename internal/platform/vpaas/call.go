@@ -27,12 +27,12 @@ type answer struct {
 	sent usher.Secret
 }
 
-// call posts an empty object, as an app that VPaaS knows, to a path below the
-// API address.
-func (p *Platform) call(ctx context.Context, path string) (answer, error) {
+// call asks for a path below the API address, as an app that VPaaS knows. A POST
+// has an empty object for a body, and nothing else has one.
+func (p *Platform) call(ctx context.Context, method, path string) (answer, error) {
 	bounded, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	a, err := p.authorized(bounded, path)
+	a, err := p.authorized(bounded, method, path)
 	if err != nil && ctx.Err() != nil {
 		return answer{}, ctx.Err() // the caller gave up; VPaaS may be well
 	}
@@ -40,15 +40,15 @@ func (p *Platform) call(ctx context.Context, path string) (answer, error) {
 }
 
 // authorized sends the access token. One that is refused is renewed, once.
-func (p *Platform) authorized(ctx context.Context, path string) (answer, error) {
+func (p *Platform) authorized(ctx context.Context, method, path string) (answer, error) {
 	if p.tokens == nil {
-		return p.post(ctx, path, "")
+		return p.send(ctx, method, path, "")
 	}
 	t, err := p.tokens.get(ctx)
 	if err != nil {
 		return answer{}, err
 	}
-	a, err := p.post(ctx, path, t.access)
+	a, err := p.send(ctx, method, path, t.access)
 	if err != nil || a.status != http.StatusUnauthorized {
 		return a, err
 	}
@@ -56,12 +56,16 @@ func (p *Platform) authorized(ctx context.Context, path string) (answer, error) 
 	if t, err = p.tokens.get(ctx); err != nil {
 		return answer{}, err
 	}
-	return p.post(ctx, path, t.access)
+	return p.send(ctx, method, path, t.access)
 }
 
-// post sends an empty object, with an access token if there is one.
-func (p *Platform) post(ctx context.Context, path string, access usher.Secret) (answer, error) {
-	req, err := p.newRequest(ctx, path, "application/json", "{}")
+// send makes a request, with an access token if there is one.
+func (p *Platform) send(ctx context.Context, method, path string, access usher.Secret) (answer, error) {
+	mediaType, body := "application/json", "{}"
+	if method != http.MethodPost {
+		mediaType, body = "", ""
+	}
+	req, err := p.newRequest(ctx, method, path, mediaType, body)
 	if err != nil {
 		return answer{}, err
 	}
@@ -71,12 +75,14 @@ func (p *Platform) post(ctx context.Context, path string, access usher.Secret) (
 	return p.exchange(req, access)
 }
 
-func (p *Platform) newRequest(ctx context.Context, path, contentType, body string) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.base+path, strings.NewReader(body))
+func (p *Platform) newRequest(ctx context.Context, method, path, mediaType, body string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, p.base+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", contentType)
+	if mediaType != "" {
+		req.Header.Set("Content-Type", mediaType)
+	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "usher")
 	return req, nil
@@ -86,12 +92,12 @@ func (p *Platform) newRequest(ctx context.Context, path, contentType, body strin
 func (p *Platform) exchange(req *http.Request, secret usher.Secret) (answer, error) {
 	resp, err := p.http.Do(req)
 	if err != nil {
-		return answer{}, unreachable(req.URL.Path, err)
+		return answer{}, unreachable(req.Method, req.URL.Path, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return answer{}, unreachable(req.URL.Path, err)
+		return answer{}, unreachable(req.Method, req.URL.Path, err)
 	}
 	if len(body) > maxAnswer {
 		return answer{}, invalidAnswer(fmt.Errorf("it has more than %d bytes", maxAnswer))
@@ -100,8 +106,8 @@ func (p *Platform) exchange(req *http.Request, secret usher.Secret) (answer, err
 }
 
 // unreachable is the failure of an exchange that brought no answer.
-func unreachable(path string, err error) error {
-	e := &usher.Error{Kind: usher.Upstream, Code: "vpaas_unreachable", Message: "VPaaS could not be reached; try again.", Err: fmt.Errorf("POST %s: %w", path, readable(err))}
+func unreachable(method, path string, err error) error {
+	e := &usher.Error{Kind: usher.Upstream, Code: "vpaas_unreachable", Message: "VPaaS could not be reached; try again.", Err: fmt.Errorf("%s %s: %w", method, path, readable(err))}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		e.Code, e.Message = "vpaas_timeout", "VPaaS did not answer in time; try again."
 	}

@@ -39,7 +39,7 @@ func (p *Platform) fetchToken(ctx context.Context, by *assertor) (token, error) 
 	form := "grant_type=client_credentials" +
 		"&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer" +
 		"&client_assertion=" + assertion.Reveal()
-	req, err := p.newRequest(ctx, tokenPath, "application/x-www-form-urlencoded", form)
+	req, err := p.newRequest(ctx, http.MethodPost, tokenPath, "application/x-www-form-urlencoded", form)
 	if err != nil {
 		return token{}, err
 	}
@@ -102,7 +102,7 @@ func (t *tokens) get(ctx context.Context) (token, error) {
 	case <-r.done:
 		return r.token, r.err
 	case <-ctx.Done():
-		return token{}, unreachable(tokenPath, ctx.Err())
+		return token{}, unreachable(http.MethodPost, tokenPath, ctx.Err())
 	}
 }
 

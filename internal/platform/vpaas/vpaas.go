@@ -136,7 +136,7 @@ func (p *Platform) Open(ctx context.Context) (platform.Opened, error) {
 }
 
 func (p *Platform) open(ctx context.Context) (platform.Opened, error) {
-	a, err := p.call(ctx, "/v1/meetings")
+	a, err := p.call(ctx, http.MethodPost, "/v1/meetings")
 	if err != nil {
 		return platform.Opened{}, err
 	}
@@ -169,34 +169,49 @@ func (p *Platform) issue(ctx context.Context, grant usher.Grant) (usher.Credenti
 	if err := p.expressible(grant); err != nil {
 		return usher.Credential{}, err
 	}
-	a, err := p.call(ctx, "/v1/meetings/"+string(meeting)+"/participants")
+	made, err := p.enter(ctx, meeting)
 	if err != nil {
 		return usher.Credential{}, err
+	}
+	return usher.Credential{Platform: Name, Token: made.secret, Body: made.body}, nil
+}
+
+// enter makes a participant in a meeting.
+func (p *Platform) enter(ctx context.Context, meeting usher.ID) (participant, error) {
+	a, err := p.call(ctx, http.MethodPost, "/v1/meetings/"+string(meeting)+"/participants")
+	if err != nil {
+		return participant{}, err
 	}
 	switch a.status {
 	case http.StatusOK:
 	case http.StatusNotFound:
-		return usher.Credential{}, usher.Errorf(usher.NotFound, "meeting_not_found", "There is no such meeting.")
+		return participant{}, usher.Errorf(usher.NotFound, "meeting_not_found", "There is no such meeting.")
 	case http.StatusGone:
-		return usher.Credential{}, usher.Errorf(usher.Gone, "meeting_ended", "The meeting has ended.")
+		return participant{}, usher.Errorf(usher.Gone, "meeting_ended", "The meeting has ended.")
 	default:
-		return usher.Credential{}, refused(a)
+		return participant{}, refused(a)
 	}
-	secret, err := parseParticipant(a.body, meeting)
+	made, err := parseParticipant(a.body, meeting)
 	if err != nil {
-		return usher.Credential{}, invalidAnswer(err)
+		return participant{}, invalidAnswer(err)
 	}
-	return usher.Credential{Platform: Name, Token: secret, Body: a.body}, nil
+	return made, nil
 }
 
 // expressible refuses a grant of less than every VPaaS participant may do:
 // VPaaS knows neither roles nor times.
 func (p *Platform) expressible(grant usher.Grant) error {
 	switch {
-	case !usher.BuiltinRoles()[usher.Speaker].Within(grant.Permissions):
-		return usher.Errorf(usher.Forbidden, "grant_not_expressible", "Every participant of a VPaaS meeting may speak, so nobody can be let in with less.")
+	case !speaks(grant):
+		return errListener
 	case !grant.Expires.IsZero() || grant.NotBefore.After(p.now()):
 		return usher.Errorf(usher.Forbidden, "grant_not_expressible", "A participant of a VPaaS meeting can't be limited in time.")
 	}
 	return nil
 }
+
+func speaks(grant usher.Grant) bool {
+	return usher.BuiltinRoles()[usher.Speaker].Within(grant.Permissions)
+}
+
+var errListener = usher.Errorf(usher.Forbidden, "grant_not_expressible", "Every participant of a VPaaS meeting may speak, so nobody can be let in with less.")

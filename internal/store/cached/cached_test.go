@@ -313,11 +313,27 @@ func TestAMarkThatIsTaken(t *testing.T) {
 		t.Error("finding the name taken was a write")
 	}
 	put(w.below.DB, start.Add(time.Minute), mark("two", time.Hour), "two", nil) // another process
+	w.now = w.now.Add(cached.Fresh)
 	put(w.db, start.Add(time.Minute), mark("three", 2*time.Hour), "two", store.ErrExists)
 	if _, err := w.db.Once().Sweep(t.Context(), start.Add(2*time.Hour), 10); err != nil {
 		t.Fatal(err)
 	}
 	put(w.db, start.Add(time.Minute), mark("four", time.Hour), "four", nil) // by a clock that was set back
+}
+
+func TestAMarkThatIsReplaced(t *testing.T) {
+	w := newWorld(t)
+	mark := func(value string) store.Mark {
+		return store.Mark{Name: "a", Value: []byte(value), Expires: start.Add(time.Hour)}
+	}
+	_, err := w.db.Once().Put(t.Context(), start, mark("one"))
+	w.must(err)
+	_, err = w.db.Once().Replace(t.Context(), start, []byte("one"), mark("two"))
+	w.must(err)
+	got, err := w.db.Once().Put(t.Context(), start, mark("three"))
+	if string(got.Value) != "two" || !errors.Is(err, store.ErrExists) {
+		t.Errorf("got %q, %v, want what it was replaced with", got.Value, err)
+	}
 }
 
 func TestMemoryIsBounded(t *testing.T) {

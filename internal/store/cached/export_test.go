@@ -12,5 +12,5 @@ func NewSmall(db store.DB, now func() time.Time, max int) *DB { return newDB(db,
 // Kept returns how many values of the kind that has the most are kept, or have
 // a place.
 func (d *DB) Kept() int {
-	return max(len(d.rooms.kept.slots), len(d.clients.kept.slots), len(d.members.kept.slots), len(d.rooms.names.last), len(d.once.taken))
+	return max(len(d.rooms.kept.slots), len(d.clients.kept.slots), len(d.members.kept.slots), len(d.rooms.names.last), len(d.once.kept.slots))
 }

@@ -97,6 +97,17 @@ func (t *table[K, V]) writing(key K) (done func()) {
 	}
 }
 
+// forget drops the values that which is true of, and whatever is being read.
+func (t *table[K, V]) forget(which func(V) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, s := range t.slots {
+		if s.writes == 0 && (s.read.IsZero() || which(s.value)) {
+			delete(t.slots, key)
+		}
+	}
+}
+
 // through returns the value of a key, from the store if it must. That there is
 // none is not kept.
 func (t *table[K, V]) through(ctx context.Context, key K, read func() (V, error)) (V, error) {

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -42,6 +43,29 @@ func (s once) Put(ctx context.Context, now time.Time, m store.Mark) (store.Mark,
 		return store.Mark{}, err
 	}
 	return taken, err
+}
+
+func (s once) Replace(ctx context.Context, now time.Time, old []byte, m store.Mark) (store.Mark, error) {
+	cut(&m.Expires)
+	there := m
+	err := s.db.writer.do(ctx, func(t *tx) error {
+		current, err := one(context.Background(), t, markFields, selectMark, m.Name)
+		switch {
+		case err != nil:
+			return err
+		case !current.Expires.After(now):
+			return store.ErrNotFound
+		case !bytes.Equal(current.Value, old):
+			there = current
+			return store.ErrExists
+		}
+		there = m
+		return t.exec(upsertMark, m.Name, m.Value, m.Expires.UnixMicro())
+	})
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return store.Mark{}, err
+	}
+	return there, err
 }
 
 func (s once) Sweep(ctx context.Context, now time.Time, n int) (int, error) {

@@ -214,6 +214,15 @@ var concurrencyTests = []test{
 		}, store.ErrExists)
 		s.wantEqual("marks put", won, 1)
 	}},
+	{"of many who replace one mark one does", func(s *suite) {
+		_, err := s.db.Once().Put(s.ctx, start, store.Mark{Name: "place", Value: []byte("old"), Expires: start.Add(time.Minute)})
+		s.must(err)
+		won := s.together(200, func(i int) error {
+			_, err := s.db.Once().Replace(s.ctx, start, []byte("old"), store.Mark{Name: "place", Value: []byte(fmt.Sprint(i)), Expires: start.Add(time.Minute)})
+			return err
+		}, store.ErrExists)
+		s.wantEqual("marks replaced", won, 1)
+	}},
 	{"of 200 redemptions of an invite for 50 exactly 50 win", func(s *suite) {
 		i := s.invite(func(i *usher.Invite) { i.Uses, i.MaxUses = 0, 50 })
 		won := s.together(200, func(int) error {

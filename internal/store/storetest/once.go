@@ -40,6 +40,37 @@ var onceTests = []test{
 		s.wantErr("afterwards", err, store.ErrExists)
 		s.wantEqual("afterwards", got, next)
 	}},
+	{"a mark is replaced by who knows its value", func(s *suite) {
+		mark := func(value string, expires time.Duration) store.Mark {
+			return store.Mark{Name: "a", Value: []byte(value), Expires: start.Add(expires)}
+		}
+		_, err := s.db.Once().Replace(s.ctx, start, nil, mark("one", time.Minute))
+		s.wantErr("none there", err, store.ErrNotFound)
+		one := mark("one", time.Minute)
+		_, err = s.db.Once().Put(s.ctx, start, one)
+		s.must(err)
+		for _, old := range []string{"", "on", "One", "one\x00", "two"} {
+			got, err := s.db.Once().Replace(s.ctx, start, []byte(old), mark("two", time.Hour))
+			s.wantErr("with another value", err, store.ErrExists)
+			s.wantEqual("with another value", got, one)
+		}
+		two := mark("two", time.Hour)
+		got, err := s.db.Once().Replace(s.ctx, start, []byte("one"), two)
+		s.must(err)
+		s.wantEqual("replaced", got, two)
+		got, err = s.db.Once().Replace(s.ctx, start, []byte("one"), mark("three", 2*time.Hour))
+		s.wantErr("by who comes second", err, store.ErrExists)
+		s.wantEqual("by who comes second", got, two)
+		got, err = s.db.Once().Put(s.ctx, start, mark("four", 2*time.Hour))
+		s.wantErr("Put", err, store.ErrExists)
+		s.wantEqual("Put", got, two)
+		later := mark("two", 2*time.Hour)
+		got, err = s.db.Once().Replace(s.ctx, start, []byte("two"), later)
+		s.must(err)
+		s.wantEqual("made to last", got, later)
+		_, err = s.db.Once().Replace(s.ctx, later.Expires, []byte("two"), mark("five", 3*time.Hour))
+		s.wantErr("once it has expired", err, store.ErrNotFound)
+	}},
 	{"a sweep deletes what has expired, and no more than it is told", func(s *suite) {
 		for i := range 5 {
 			_, err := s.db.Once().Put(s.ctx, start, store.Mark{Name: fmt.Sprint(i), Expires: start.Add(time.Duration(i+1) * time.Second)})

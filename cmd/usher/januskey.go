@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"usher/internal/keys"
+	"usher/internal/platform/janus"
+)
+
+// ownKeys is where the keys are that a server makes for itself.
+type ownKeys struct {
+	dir    string
+	sealer *keys.Sealer
+}
+
+// janusKeyName is the file of our own key for janus-plugin-sfu, sealed.
+const janusKeyName = "janus.key"
+
+func (k ownKeys) path() string { return filepath.Join(k.dir, janusKeyName) }
+
+func (k ownKeys) load() (crypto.Signer, error) {
+	key, err := keys.LoadRSA(k.path(), janus.Name, k.sealer)
+	if err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+// loadOrMake returns the key that there is, or makes one.
+func (k ownKeys) loadOrMake() (crypto.Signer, error) {
+	key, err := k.load()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	made, err := keys.MakeRSA(k.path(), janus.Name, k.sealer)
+	if err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+// ownKeysIn is for commands beside a server, which agree with it on the keys
+// whoever makes them.
+func ownKeysIn(dir string) (ownKeys, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return ownKeys{}, err
+	}
+	sealer, err := keys.LoadSealer(filepath.Join(dir, sealName))
+	return ownKeys{dir, sealer}, err
+}
+
+// keyed returns the configuration with our own key. One that there is not yet
+// is made in the background: it takes long, and nobody else waits for it.
+func (s *server) keyed(cfg janus.Config, own ownKeys) (janus.Config, error) {
+	key, err := own.load()
+	if !errors.Is(err, fs.ErrNotExist) {
+		cfg.Signer = key
+		return cfg, err
+	}
+	made := make(chan struct{})
+	s.background.Go(func() {
+		defer close(made)
+		if key, err = own.loadOrMake(); err != nil {
+			s.logger.Error("no key could be made for Janus; start again when what is wrong is mended", "error", err)
+		}
+	})
+	cfg.Own = func(ctx context.Context) (crypto.Signer, error) {
+		select {
+		case <-made:
+			return key, err
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return cfg, nil
+}
