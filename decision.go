@@ -14,6 +14,10 @@ const (
 	Ended    EventType = "ended"    // a room ended
 	Taken    EventType = "taken"    // something was taken away: see Reason
 	Redeemed EventType = "redeemed" // an invite let a guest in
+	Listed   EventType = "listed"   // a user made another a contact: see Reason
+	Unlisted EventType = "unlisted" // a user's contact is one no more: see Reason
+	Sought   EventType = "sought"   // a user looked for another who is not there
+	Erased   EventType = "erased"   // what is kept of a user was deleted: see Reason
 )
 
 // Event is one entry of the record: what happened, and who made it happen.
