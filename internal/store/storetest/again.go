@@ -27,6 +27,7 @@ func (db againDB) Rooms() store.Rooms     { return againRooms{db.DB.Rooms()} }
 func (db againDB) Clients() store.Clients { return againClients{db.DB.Clients()} }
 func (db againDB) Keys() store.Keys       { return againKeys{db.DB.Keys()} }
 func (db againDB) Invites() store.Invites { return againInvites{db.DB.Invites()} }
+func (db againDB) Users() store.Users     { return againUsers{db.DB.Users()} }
 
 type againRooms struct{ store.Rooms }
 
@@ -61,4 +62,10 @@ type againInvites struct{ store.Invites }
 
 func (s againInvites) Update(ctx context.Context, room usher.RoomKey, id usher.ID, change func(usher.Invite) (usher.Invite, error)) (usher.Invite, error) {
 	return s.Invites.Update(ctx, room, id, again(change))
+}
+
+type againUsers struct{ store.Users }
+
+func (s againUsers) Update(ctx context.Context, app, key string, change func(usher.User) (usher.User, error)) (usher.User, error) {
+	return s.Users.Update(ctx, app, key, again(change))
 }
