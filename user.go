@@ -26,20 +26,36 @@ type User struct {
 	Version   int64
 }
 
-// UserKey returns the key of a user: see [Identity.Key].
-func UserKey(issuer, subject string) string {
-	return Identity{Kind: UserIdentity, Issuer: issuer, Subject: subject}.Key()
+// UserID returns what clients of video chat call the identity of a key, if they
+// hold tokens of an issuer: a user of the same issuer by the sub that they know
+// from their own token, and everybody else by the key. Two identities never have
+// one id.
+func UserID(issuer, key string) string {
+	id, ours := strings.CutPrefix(key, string(UserIdentity)+":"+issuer+"#")
+	if issuer == "" || !ours || id == "" || isKey(id) {
+		return key
+	}
+	return id
 }
 
-// ParseUserKey returns the issuer and the subject in the key of a user, and
-// whether it is one.
-func ParseUserKey(key string) (issuer, subject string, ok bool) {
-	rest, ok := strings.CutPrefix(key, string(UserIdentity)+":")
-	if !ok {
-		return "", "", false
+// KeyOfUserID returns the key of the identity that such clients call by an id.
+// It says nothing of whether there is one.
+func KeyOfUserID(issuer, id string) string {
+	if issuer == "" || id == "" || isKey(id) {
+		return id
 	}
-	issuer, subject, ok = strings.Cut(rest, "#") // which no issuer has in its name
-	return issuer, subject, ok && issuer != "" && subject != ""
+	return Identity{Kind: UserIdentity, Issuer: issuer, Subject: id}.Key()
+}
+
+// isKey reports whether an id is read as a key. Issuers choose the sub freely,
+// so that one might look like the key of somebody else.
+func isKey(id string) bool {
+	kind, _, found := strings.Cut(id, ":")
+	switch IdentityKind(kind) {
+	case UserIdentity, GuestIdentity, ClientIdentity, LocalIdentity, PublicIdentity:
+		return found
+	}
+	return false
 }
 
 // maxEmail is the longest address in bytes: RFC 5321 leaves no more.

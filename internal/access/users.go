@@ -67,10 +67,3 @@ func (a *Access) erase(ctx context.Context, id usher.Identity, key string) error
 	a.tell(ctx, usher.Event{Type: usher.Erased, App: id.App, Who: id.Key(), Actor: id.Actor, Reason: key})
 	return nil
 }
-
-// UserID returns what a user of that key is called on the wire of video chat.
-// UserKey returns the key again, and takes a key for itself.
-func (a *Access) UserID(key string) string { return a.contacts.UserID(key) }
-
-// UserKey is described at [Access.UserID].
-func (a *Access) UserKey(id string) string { return a.contacts.UserKey(id) }

@@ -5,8 +5,6 @@ import "usher"
 // Config is what an operator can say about contacts.
 type Config struct {
 	Max int `yaml:"max" doc:"How many contacts a user may have."`
-	// Issuer is set by the command: see [Service.UserID].
-	Issuer string `yaml:"-"`
 }
 
 // maxContacts keeps a list short enough to be sent whole.
