@@ -78,6 +78,8 @@ type Access struct {
 	mu    sync.Mutex
 	halls map[usher.RoomKey]*hall
 
+	lives lives
+
 	background sync.WaitGroup
 	stopRecord func() // nil before Start
 }

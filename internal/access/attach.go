@@ -62,6 +62,8 @@ type Attachment struct {
 	// place is the participant as it was when the connection took its seat;
 	// nil before.
 	place atomic.Pointer[usher.Participant]
+	// news is the newest role that the participant was given meanwhile.
+	news atomic.Pointer[given]
 	// out says that the connection was told to close: it has no grace.
 	out atomic.Bool
 }
@@ -95,6 +97,7 @@ func (a *Access) Attach(ctx context.Context, key usher.ParticipantKey, token ush
 		return nil, err
 	}
 	at.place.Store(&e.Participant)
+	at.takeNews()
 	// A revocation either finds the connection or is found here.
 	if t, ok := a.taken.fromParticipant(e.Participant, a.now()); ok {
 		at.detach(End{Revoked, reasonOf(t)})

@@ -304,6 +304,7 @@ func (a *Access) catchUp(ctx context.Context) error {
 		}
 		if changed {
 			a.putOut()
+			a.putOutLives()
 		}
 		if len(news) < followBatch {
 			return nil
