@@ -23,6 +23,7 @@ import (
 	compatjanus "usher/internal/compat/janus"
 	compatlivekit "usher/internal/compat/livekit"
 	compatmeetings "usher/internal/compat/meetings"
+	compatvideochat "usher/internal/compat/videochat"
 	compatvpaas "usher/internal/compat/vpaas"
 	"usher/internal/config"
 	"usher/internal/datadir"
@@ -105,6 +106,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	s.access = access.New(access.Config{
 		Store: s.db, Bus: &bus.Local{}, IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry,
 		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: ownLimits(cfg.Limits), Record: cfg.Record,
+		Contacts:  cfg.Contacts,
 		Platforms: media, Readers: readers(), Keys: ring, Guests: s.callers.guests, Derive: sealer.Derive,
 	})
 	if err := s.access.Start(ctx); err != nil {
@@ -156,6 +158,9 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 				return httpd.From(ctx).Base
 			},
 		}).Dialect()))
+	}
+	if cfg.Compat.VideoChat.Enabled {
+		dialects = append(dialects, compatvideochat.New(compatvideochat.Config{Access: s.access}).Dialect())
 	}
 	return append(dialects, s.tokenDialects(cfg)...)
 }
