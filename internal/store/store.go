@@ -53,6 +53,7 @@ type DB interface {
 	Invites() Invites
 	Users() Users
 	Contacts() Contacts
+	Calls() Calls
 	Takings() Takings
 	Record() Record
 	// Ping fails when the store can't serve.

@@ -191,6 +191,9 @@ func (db *DB) Users() store.Users { return users{db} }
 // Contacts returns whom each user lists.
 func (db *DB) Contacts() store.Contacts { return contacts{db} }
 
+// Calls returns the calls between people.
+func (db *DB) Calls() store.Calls { return calls{db} }
+
 // Takings returns the sequence of what was taken away.
 func (db *DB) Takings() store.Takings { return takings{db} }
 

@@ -27,6 +27,7 @@ func (db againDB) Rooms() store.Rooms     { return againRooms{db.DB.Rooms()} }
 func (db againDB) Clients() store.Clients { return againClients{db.DB.Clients()} }
 func (db againDB) Keys() store.Keys       { return againKeys{db.DB.Keys()} }
 func (db againDB) Invites() store.Invites { return againInvites{db.DB.Invites()} }
+func (db againDB) Calls() store.Calls     { return againCalls{db.DB.Calls()} }
 func (db againDB) Users() store.Users     { return againUsers{db.DB.Users()} }
 
 type againRooms struct{ store.Rooms }
@@ -68,4 +69,10 @@ type againUsers struct{ store.Users }
 
 func (s againUsers) Update(ctx context.Context, app, key string, change func(usher.User) (usher.User, error)) (usher.User, error) {
 	return s.Users.Update(ctx, app, key, again(change))
+}
+
+type againCalls struct{ store.Calls }
+
+func (s againCalls) Update(ctx context.Context, key usher.CallKey, change func(usher.Call) (usher.Call, error)) (usher.Call, error) {
+	return s.Calls.Update(ctx, key, again(change))
 }

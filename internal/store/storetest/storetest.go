@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(*testing.T) store.DB) {
 		{"Once", onceTests},
 		{"Members", memberTests},
 		{"Invites", inviteTests},
+		{"Calls", callTests},
 		{"Takings", takingTests},
 		{"Record", recordTests},
 		{"Closing", closeTests},
