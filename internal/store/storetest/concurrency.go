@@ -16,6 +16,7 @@ import (
 // stands apart from [Run] because it takes longer.
 func RunConcurrency(t *testing.T, open func(*testing.T) store.DB) {
 	runTests(t, open, concurrencyTests)
+	runTests(t, open, contactConcurrency)
 }
 
 // together calls f n times at once and returns how many calls succeeded. A

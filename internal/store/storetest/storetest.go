@@ -45,6 +45,8 @@ func Run(t *testing.T, open func(*testing.T) store.DB) {
 		{"Once", onceTests},
 		{"Members", memberTests},
 		{"Invites", inviteTests},
+		{"Users", userTests},
+		{"Contacts", contactTests},
 		{"Calls", callTests},
 		{"Takings", takingTests},
 		{"Record", recordTests},
