@@ -132,6 +132,12 @@ func deed(e client.Event) string {
 		return "looked for a user who is not here"
 	case usher.Erased:
 		return "deleted what is kept of a user"
+	case usher.Called:
+		return "called another user"
+	case usher.Answered:
+		return "accepted a call"
+	case usher.HungUp:
+		return "ended a call, or had it end"
 	default:
 		return "did something of the type " + string(e.Type)
 	}

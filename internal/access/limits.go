@@ -40,7 +40,7 @@ func (a *Access) exceeded(name, key string, wait time.Duration) error {
 // read and to take away must always be possible.
 func makes(action policy.Action) bool {
 	switch action {
-	case policy.EnterRoom, policy.AddParticipant, policy.EnterMeeting, policy.OpenMeeting, policy.CreateRoom, policy.UseRelay, policy.Signal:
+	case policy.EnterRoom, policy.AddParticipant, policy.EnterMeeting, policy.OpenMeeting, policy.CreateRoom, policy.UseRelay, policy.Signal, policy.PlaceCall:
 		return true
 	}
 	return false

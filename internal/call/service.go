@@ -247,35 +247,6 @@ func (s *Service) Current(ctx context.Context, app, user string) ([]usher.Call, 
 	return current, nil
 }
 
-// Missed returns a page of the calls that a person missed, the newest first.
-func (s *Service) Missed(ctx context.Context, q store.MissedQuery) ([]usher.Call, error) {
-	calls, err := s.Store.Missed(ctx, q)
-	return calls, wrap("list missed calls", err)
-}
-
-// Acknowledge takes a call and all that are older off the list of missed ones.
-func (s *Service) Acknowledge(ctx context.Context, app, user string, from usher.ID) error {
-	m := s.moment()
-	for {
-		calls, err := s.Store.Missed(ctx, store.MissedQuery{App: app, User: user, From: from, Limit: sweepBatch})
-		if err != nil || len(calls) == 0 {
-			return wrap("acknowledge", err)
-		}
-		err = together(calls, func(c usher.Call) error {
-			_, err := s.Store.Update(ctx, c.Key(), func(c usher.Call) (usher.Call, error) {
-				return m.acknowledge(c).call, nil
-			})
-			if errors.Is(err, store.ErrNotFound) {
-				return nil // forgotten meanwhile
-			}
-			return err
-		})
-		if err != nil {
-			return wrap("acknowledge", err)
-		}
-	}
-}
-
 // change applies a step to a call of a person.
 func (s *Service) change(ctx context.Context, what string, d Device, peer, id string, f func(moment, usher.Call) (step, error)) (usher.Call, error) {
 	c, err := s.Store.Find(ctx, store.CallQuery{App: d.App, ID: id, User: d.User, Peer: peer})

@@ -363,9 +363,9 @@ func (m moment) attach(c usher.Call, d Device) step {
 }
 
 // acknowledge takes the call off the list of missed ones.
-func (m moment) acknowledge(c usher.Call) step {
+func (m moment) acknowledge(c usher.Call) usher.Call {
 	if c.Missed != "" {
-		c.Missed, c.Due = "", later(m.now, c.EndedAt.Add(remembered))
+		c.Missed, c.Due, c.UpdatedAt = "", later(m.now, c.EndedAt.Add(remembered)), m.now
 	}
-	return step{call: c}
+	return c
 }

@@ -38,6 +38,8 @@ const (
 	AddContact        Action = "contact.add"    // to one's own
 	RemoveContact     Action = "contact.remove" // from one's own
 	Signal            Action = "signal"         // with others, over a socket
+	PlaceCall         Action = "call.place"
+	ReadCalls         Action = "call.read" // those that oneself has missed
 )
 
 // Request is a question to the policy.
@@ -125,7 +127,7 @@ func grants(action Action) bool {
 // back ends and operators on the machine are not.
 func personal(action Action) bool {
 	switch action {
-	case ReadUser, EraseUser, ListContacts, AddContact, RemoveContact, Signal:
+	case ReadUser, EraseUser, ListContacts, AddContact, RemoveContact, Signal, PlaceCall, ReadCalls:
 		return true
 	}
 	return false
