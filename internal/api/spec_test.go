@@ -140,6 +140,8 @@ func TestSpecAndWireTypesAreTheSame(t *testing.T) {
 		"Event": client.Event{}, "Decision": client.Decision{}, "EventPage": client.EventPage{},
 		"Key": client.Key{}, "KeyList": client.KeyList{}, "Me": client.Me{},
 		"CredentialRequest": client.CredentialRequest{}, "Credential": client.Credential{}, "InspectRequest": client.InspectRequest{},
+		"User": client.User{}, "UserPage": client.UserPage{}, "Contact": client.Contact{}, "ContactList": client.ContactList{},
+		"AddContactRequest": client.AddContactRequest{}, "Ticket": client.Ticket{},
 		"Inspection": client.Inspection{}, "ICEServers": client.ICEServers{}, "ICEServer": client.ICEServer{},
 	} {
 		got, want := map[string]bool{}, map[string]bool{}

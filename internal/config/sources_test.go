@@ -13,6 +13,7 @@ import (
 	"usher"
 	"usher/internal/access"
 	"usher/internal/config"
+	"usher/internal/contact"
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/limit"
@@ -63,6 +64,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"compat.meetings.enabled": "true", "compat.meetings.access": "public", "compat.meetings.role": "host",
 		"compat.agora.enabled": "true", "compat.agora.access": "public", "compat.agora.role": "viewer",
 		"compat.janus.enabled": "true", "compat.janus.access": "public", "compat.janus.role": "speaker",
+		"contacts.max": "77", "limits.seek": "5/1s", "compat.videochat.enabled": "true", "compat.videochat.access": "identity",
 		"compat.livekit.enabled": "true", "compat.livekit.access": "public", "compat.livekit.role": "viewer",
 	}
 	claims := identity.ClaimNames{Subject: "uid", Email: "mail", EmailVerified: "ok", Name: "display", Groups: "teams"}
@@ -84,7 +86,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		},
 		Limits: limit.Config{
 			Mint: limit.Rate{Count: 1, Per: time.Second}, Room: limit.Rate{Count: 2, Per: time.Second},
-			Claim: limit.Rate{Count: 3, Per: time.Second}, Open: limit.Rate{Count: 4, Per: time.Second},
+			Claim: limit.Rate{Count: 3, Per: time.Second}, Open: limit.Rate{Count: 4, Per: time.Second}, Seek: limit.Rate{Count: 5, Per: time.Second},
 		},
 		Record: access.RecordConfig{Audit: access.Strict, KeepFor: 48 * time.Hour, KeepBytes: 3_000_000_000},
 		Rooms:  room.Config{Grace: time.Minute, Lease: time.Second, Unjoined: time.Hour, Implicit: true, Seats: 7},
@@ -101,8 +103,9 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			AdminURL: "http://127.0.0.1:7088/admin", AdminSecret: usher.Secret(long), AdminKey: usher.Secret(long), NumericRooms: true,
 			TTL: 3 * time.Minute, MaxTTL: 4 * time.Minute, ClockLeeway: 2 * time.Second,
 		},
-		LiveKit: livekit.Config{URL: "wss://livekit.example.com", APIKey: "key", APISecret: usher.Secret(long)},
-		TURN:    turnrest.Config{URLs: []string{"stun:turn.example.com", "turn:turn.example.com"}, Secret: usher.Secret(long), TTL: time.Hour},
+		Contacts: contact.Config{Max: 77},
+		LiveKit:  livekit.Config{URL: "wss://livekit.example.com", APIKey: "key", APISecret: usher.Secret(long)},
+		TURN:     turnrest.Config{URLs: []string{"stun:turn.example.com", "turn:turn.example.com"}, Secret: usher.Secret(long), TTL: time.Hour},
 		TURNServer: turn.Config{
 			UDP: "127.0.0.1:3478", TCP: "127.0.0.1:3479", Realm: "example.com", RelayAddress: "198.51.100.7",
 			MinPort: 50000, MaxPort: 50001, Quota: 3, AllowPeers: []string{"10.20.0.0/16"},
@@ -114,6 +117,8 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			Agora:    config.AgoraDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Viewer},
 			Janus:    config.JanusDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Speaker},
 			LiveKit:  config.LiveKitDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Viewer},
+
+			VideoChat: config.VideoChatDialect{Enabled: true, Access: httpd.ByIdentity},
 		},
 	}
 
