@@ -50,8 +50,8 @@ func (a *Access) Contacts(ctx context.Context, id usher.Identity) ([]Contact, er
 	if err != nil {
 		return nil, err
 	}
-	for i := range contacts {
-		contacts[i].Online = online[contacts[i].Key]
+	for i, l := range list {
+		contacts[i].Online = l.Mutual && online[l.User.Key]
 	}
 	return contacts, nil
 }

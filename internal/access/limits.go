@@ -91,8 +91,8 @@ func (a *Access) limitGuess(key usher.ParticipantKey) error {
 // limitSeek limits how often one identity looks for others, since every answer
 // tells whether an address is somebody's here.
 func (a *Access) limitSeek(id usher.Identity) error {
-	if wait, ok := a.limits.seek.Allow(id.App + "/" + id.Key()); !ok {
-		return a.exceeded("seek", id.Key(), wait)
+	if wait, ok := a.limits.seek.Allow(id.App + "/" + maker(id)); !ok {
+		return a.exceeded("seek", maker(id), wait)
 	}
 	return nil
 }
