@@ -50,6 +50,7 @@ func openRoutes(participant usher.ID) map[string]openRoute {
 		"POST /api/v1/invites/redeem":                                {404, jsonType, `{"code":"` + guess + `","name":"Guess"}`},
 		"POST /v1/meetings/{meeting}/join":                           {404, jsonType, `{"participant_id":"` + string(participant) + `","participant_secret":"` + guess + `"}`},
 		"GET /v1/meetings/{meeting}/socket":                          {status: 400},
+		"GET /signal":                                                {status: 401},
 		"GET /healthz":                                               {status: 200},
 		"GET /readyz":                                                {status: 200},
 		"GET /.well-known/jwks.json":                                 {status: 200},

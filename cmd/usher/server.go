@@ -32,6 +32,7 @@ import (
 	"usher/internal/keys"
 	"usher/internal/limit"
 	"usher/internal/platform/vpaas"
+	"usher/internal/signaling"
 	"usher/internal/store/sqlstore"
 	"usher/internal/turn"
 )
@@ -44,7 +45,8 @@ type server struct {
 	access   *access.Access
 	callers  *callers
 	vpaas    *compatvpaas.Service
-	relay    *turn.Server // nil unless configured
+	hub      *signaling.Hub // nil unless configured
+	relay    *turn.Server   // nil unless configured
 	handler  http.Handler
 	draining atomic.Bool
 	// commitFailed is set from a commit that failed to the next that did not.
@@ -103,13 +105,17 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	if err != nil {
 		return s, err
 	}
+	nodes := &bus.Local{}
 	s.access = access.New(access.Config{
-		Store: s.db, Bus: &bus.Local{}, IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry,
+		Store: s.db, Bus: nodes, IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry,
 		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: ownLimits(cfg.Limits), Record: cfg.Record,
-		Contacts:  cfg.Contacts,
+		Contacts: cfg.Contacts, Presence: presence{s},
 		Platforms: media, Readers: readers(), Keys: ring, Guests: s.callers.guests, Derive: sealer.Derive,
 	})
 	if err := s.access.Start(ctx); err != nil {
+		return s, err
+	}
+	if err := s.signaling(ctx, cfg, nodes, ids, registry); err != nil {
 		return s, err
 	}
 	s.vpaas = compatvpaas.New(compatvpaas.Config{
@@ -144,6 +150,9 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 	dialects := append(operations.Dialects(), native.Dialect())
 	if cfg.Dev {
 		dialects = append(dialects, native.DevDialect())
+	}
+	if s.hub != nil {
+		dialects = append(dialects, s.hub.Dialect())
 	}
 	if cfg.Compat.VPaaS.Enabled {
 		dialects = append(dialects, s.vpaas.Dialect())
@@ -239,6 +248,9 @@ func (s *server) start(ring *keys.Manager) {
 	s.background.Go(func() { s.access.Run(ctx) })
 	s.background.Go(func() { ring.Run(ctx) })
 	s.background.Go(func() { s.callers.run(ctx) })
+	if s.hub != nil {
+		s.background.Go(func() { s.hub.Run(ctx) })
+	}
 }
 
 // ready fails while the server should get no traffic.
@@ -254,7 +266,12 @@ func (s *server) ready(ctx context.Context) error {
 
 // closeSockets tells every live connection to come back.
 func (s *server) closeSockets(ctx context.Context) error {
-	return s.vpaas.Shutdown(ctx)
+	if s.hub == nil {
+		return s.vpaas.Shutdown(ctx)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.hub.Shutdown(ctx) }()
+	return errors.Join(s.vpaas.Shutdown(ctx), <-stopped)
 }
 
 // stopBackground ends what works in the background, and waits for it.

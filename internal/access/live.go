@@ -98,3 +98,9 @@ func (a *Access) putOutLives() {
 		}
 	}
 }
+
+// Person returns the user of a key. Nobody is asked whether they may know: it is
+// for those who serve connections.
+func (a *Access) Person(ctx context.Context, app, key string) (usher.User, error) {
+	return a.contacts.User(ctx, app, key)
+}

@@ -19,6 +19,7 @@ import (
 
 	"usher"
 	"usher/internal/access"
+	"usher/internal/call"
 	"usher/internal/contact"
 	"usher/internal/httpd"
 	"usher/internal/identity"
@@ -29,6 +30,7 @@ import (
 	"usher/internal/platform/turnrest"
 	"usher/internal/policy"
 	"usher/internal/room"
+	"usher/internal/signaling"
 	"usher/internal/turn"
 )
 
@@ -50,6 +52,8 @@ type Config struct {
 	Record    access.RecordConfig     `yaml:"audit" short:"mode"`
 	Rooms     room.Config             `yaml:"rooms"`
 	Contacts  contact.Config          `yaml:"contacts"`
+	Signaling signaling.Config        `yaml:"signaling"`
+	Calls     call.Config             `yaml:"calls"`
 	VPaaS     VPaaS                   `yaml:"vpaas"`
 	Agora     agora.Config            `yaml:"agora"`
 	Janus     janus.Config            `yaml:"janus"`
@@ -155,6 +159,8 @@ func Default() Config {
 		Record:     access.DefaultRecordConfig(),
 		Rooms:      room.DefaultConfig(),
 		Contacts:   contact.DefaultConfig(),
+		Signaling:  signaling.DefaultConfig(),
+		Calls:      call.DefaultConfig(),
 		VPaaS:      VPaaS{Timeout: 10 * time.Second},
 		Agora:      agora.Config{TokenVersion: "007"},
 		Janus:      janus.DefaultConfig(),

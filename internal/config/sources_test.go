@@ -12,6 +12,7 @@ import (
 
 	"usher"
 	"usher/internal/access"
+	"usher/internal/call"
 	"usher/internal/config"
 	"usher/internal/contact"
 	"usher/internal/httpd"
@@ -23,6 +24,7 @@ import (
 	"usher/internal/platform/turnrest"
 	"usher/internal/policy"
 	"usher/internal/room"
+	"usher/internal/signaling"
 	"usher/internal/turn"
 )
 
@@ -64,6 +66,10 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"compat.meetings.enabled": "true", "compat.meetings.access": "public", "compat.meetings.role": "host",
 		"compat.agora.enabled": "true", "compat.agora.access": "public", "compat.agora.role": "viewer",
 		"compat.janus.enabled": "true", "compat.janus.access": "public", "compat.janus.role": "speaker",
+		"signaling.enabled": "true", "signaling.preset": "aws", "signaling.tokenExpiry": "close", "signaling.maxMessage": "2048",
+		"signaling.idle": "5m", "signaling.lifetime": "3h", "signaling.relay": "7/1s", "signaling.calls": "8/1s",
+		"signaling.connections": "9", "signaling.queue": "131072", "signaling.resumeWindow": "1m",
+		"calls.ring": "45s", "calls.connect": "46s", "calls.grace": "47s", "calls.longest": "48h", "calls.keepMissed": "49h", "calls.candidates": "50",
 		"contacts.max": "77", "limits.seek": "5/1s", "compat.videochat.enabled": "true", "compat.videochat.access": "identity",
 		"compat.livekit.enabled": "true", "compat.livekit.access": "public", "compat.livekit.role": "viewer",
 	}
@@ -104,8 +110,16 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			TTL: 3 * time.Minute, MaxTTL: 4 * time.Minute, ClockLeeway: 2 * time.Second,
 		},
 		Contacts: contact.Config{Max: 77},
-		LiveKit:  livekit.Config{URL: "wss://livekit.example.com", APIKey: "key", APISecret: usher.Secret(long)},
-		TURN:     turnrest.Config{URLs: []string{"stun:turn.example.com", "turn:turn.example.com"}, Secret: usher.Secret(long), TTL: time.Hour},
+		Signaling: signaling.Config{
+			Enabled: true, Preset: signaling.AWS, TokenExpiry: signaling.Close, MaxMessage: 2048, Idle: 5 * time.Minute, Lifetime: 3 * time.Hour,
+			Relay: limit.Rate{Count: 7, Per: time.Second}, Calls: limit.Rate{Count: 8, Per: time.Second},
+			Connections: 9, Queue: 131072, ResumeWindow: time.Minute,
+		},
+		Calls: call.Config{
+			Ring: 45 * time.Second, Connect: 46 * time.Second, Grace: 47 * time.Second, Longest: 48 * time.Hour, KeepMissed: 49 * time.Hour, Candidates: 50,
+		},
+		LiveKit: livekit.Config{URL: "wss://livekit.example.com", APIKey: "key", APISecret: usher.Secret(long)},
+		TURN:    turnrest.Config{URLs: []string{"stun:turn.example.com", "turn:turn.example.com"}, Secret: usher.Secret(long), TTL: time.Hour},
 		TURNServer: turn.Config{
 			UDP: "127.0.0.1:3478", TCP: "127.0.0.1:3479", Realm: "example.com", RelayAddress: "198.51.100.7",
 			MinPort: 50000, MaxPort: 50001, Quota: 3, AllowPeers: []string{"10.20.0.0/16"},

@@ -33,6 +33,8 @@ func (c Config) Validate() []usher.FieldProblem {
 	v.section("audit", c.Record.Validate())
 	v.section("rooms", c.Rooms.Validate())
 	v.section("contacts", c.Contacts.Validate())
+	v.section("signaling", c.Signaling.Validate())
+	v.section("calls", c.Calls.Validate())
 	v.vpaas(c)
 	v.platforms(c)
 	_, known := logLevels[c.Log.Level]
