@@ -80,13 +80,13 @@ func (online) Online(_ context.Context, _ string, keys []string) (map[string]boo
 }
 
 type server struct {
-	*testing.T
+	testing.TB
 	access  *access.Access
 	handler http.Handler
 	log     *bytes.Buffer
 }
 
-func newServer(t *testing.T, edit ...func(*access.Config)) *server {
+func newServer(t testing.TB, edit ...func(*access.Config)) *server {
 	t.Helper()
 	db, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: filepath.Join(t.TempDir(), "usher.db"), Synchronous: sqlstore.Off})
 	if err != nil {
@@ -97,7 +97,7 @@ func newServer(t *testing.T, edit ...func(*access.Config)) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{T: t, log: &bytes.Buffer{}}
+	s := &server{TB: t, log: &bytes.Buffer{}}
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	config := access.Config{
 		Store: db, Bus: &bus.Local{}, Rooms: room.DefaultConfig(), Policy: policy.DefaultConfig(), Record: access.DefaultRecordConfig(),
@@ -356,8 +356,10 @@ func FuzzAdd(f *testing.F) {
 	for _, body := range []string{`{"email":"bob@example.org"}`, `{"email":7}`, `{`, ``, `{"email":"a@b","email":"bob@example.org"}`} {
 		f.Add([]byte(body))
 	}
+	all := newServer(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		s := newServer(t)
+		s := *all
+		s.TB = t
 		w := s.do("POST", "/contacts", string(body), "id-ann")
 		switch w.Code {
 		case 400, 404, 413:
