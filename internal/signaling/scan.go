@@ -49,14 +49,15 @@ func (s *scanner) value() bool {
 		s.space()
 		switch c := s.peek(); c {
 		case '{', '[':
+			if depth == maxDepth {
+				return false
+			}
 			s.pos++
 			s.space()
 			if s.take(c + 2) { // the closing bracket: { } and [ ] are two apart
 				break
 			}
-			if depth++; depth > maxDepth {
-				return false
-			}
+			depth++
 			objects <<= 1
 			if c == '{' {
 				objects |= 1
