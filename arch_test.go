@@ -53,6 +53,8 @@ var forbidden = []struct{ importer, imported, reason string }{
 	{"usher/internal/api", "usher/internal/room", "access is the one door"},
 	{"usher/internal/api", "usher/internal/policy", "access is the one door"},
 	{"usher/internal/api", "usher/internal/platform*", "access is the one door"},
+	{"usher/internal/api", "usher/internal/contact", "access is the one door"},
+	{"usher/internal/compat/*", "usher/internal/contact", "access is the one door"},
 	{"usher/internal/signaling", "usher/internal/room", "access is the one door"},
 	{"usher/internal/signaling", "usher/internal/policy", "access is the one door"},
 	{"usher/internal/signaling", "usher/internal/contact", "access is the one door"},

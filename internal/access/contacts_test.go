@@ -204,12 +204,23 @@ func TestLookingForOthersIsLimitedAndRecorded(t *testing.T) {
 }
 
 func TestErasingIsForOneselfAndForOperators(t *testing.T) {
-	a := newAccess(t, openStore(t), &bus.Local{})
+	db := openStore(t)
+	a := newAccess(t, db, &bus.Local{})
 	ann, bob := person("ann"), person("bob")
 	seen(t, a, ann, bob)
 	list(t, a, ann, bob)
+	missed := usher.Call{
+		App: usher.DefaultApp, ID: "c1", Caller: usher.CallParty{User: ann.Key()}, Callee: usher.CallParty{User: bob.Key()},
+		Status: usher.CallEnded, Missed: usher.SystemIDs().New(), Due: time.Now().Add(time.Hour), Version: 1,
+	}
+	if err := db.Calls().Create(t.Context(), missed); err != nil {
+		t.Fatal(err)
+	}
 	if err := a.EraseSelf(t.Context(), bob); err != nil {
 		t.Fatal(err)
+	}
+	if calls, _, err := a.MissedCalls(t.Context(), bob, "", 10); err != nil || len(calls) > 0 {
+		t.Errorf("missed calls: got %+v, %v", calls, err)
 	}
 	if contacts, err := a.Contacts(t.Context(), ann); err != nil || len(contacts) > 0 {
 		t.Errorf("who listed the user: got %+v, %v", contacts, err)

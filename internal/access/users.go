@@ -49,10 +49,10 @@ func (a *Access) EraseSelf(ctx context.Context, id usher.Identity) error {
 	return a.erase(ctx, id, id.Key())
 }
 
-// EraseUser forgets a user: name and address, whom the user lists, and that
-// others list the user. The record goes on naming the key until it is trimmed,
-// and whoever comes with a good token is entered anew: see Revoke. It is for
-// operators.
+// EraseUser forgets a user: name and address, whom the user lists, that others
+// list the user, and the list of missed calls. The record and the calls go on
+// naming the key until they are forgotten by themselves, and whoever comes with a
+// good token is entered anew: see Revoke. It is for operators.
 func (a *Access) EraseUser(ctx context.Context, id usher.Identity, key string) error {
 	if err := a.may(ctx, id, policy.Operate, nil); err != nil {
 		return err
@@ -61,6 +61,10 @@ func (a *Access) EraseUser(ctx context.Context, id usher.Identity, key string) e
 }
 
 func (a *Access) erase(ctx context.Context, id usher.Identity, key string) error {
+	// The user goes last, so that who is told of a failure can ask again.
+	if err := a.missed().Acknowledge(ctx, id.App, key, ""); err != nil {
+		return err
+	}
 	if err := a.contacts.Erase(ctx, id.App, key); err != nil {
 		return err
 	}
