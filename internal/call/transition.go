@@ -23,7 +23,7 @@ var (
 	ErrNotFound = usher.Errorf(usher.NotFound, "call_not_found", "There is no such call.")
 	ErrOver     = usher.Errorf(usher.Gone, "call_over", "The call is over.")
 	ErrTaken    = usher.Errorf(usher.Conflict, "call_taken", "The call is on another of your devices.")
-	ErrExists   = usher.Errorf(usher.Conflict, "call_exists", "You are calling them, or in a call with them, on another of your devices.")
+	ErrExists   = usher.Errorf(usher.Conflict, "call_exists", "You have a call with them already: at another of your devices, or of the same id.")
 	ErrState    = usher.Errorf(usher.Conflict, "call_state", "The call has not been accepted yet.")
 	ErrNotYours = usher.Errorf(usher.Forbidden, "not_your_call", "That is for the other side of the call to do.")
 )
@@ -215,14 +215,24 @@ func (m moment) meet(c usher.Call, d Device, in Invitation) (step, error) {
 		return m.merge(c, d, in), nil
 	}
 	p := c.Party(d.User)
-	again := in.ID == c.ID && caller || !caller && (in.ID == c.Merged || in.ID == c.ID && c.Merged == "")
+	known := in.ID == c.ID || in.ID == c.Merged // the new call would have an id that is used
 	switch {
-	case p.Device != d.ID && (again || !p.Lost()):
+	case p.Device != d.ID && (known || !p.Lost()):
 		return step{call: c}, ErrExists
-	case again:
+	case known && in.ID == ownID(c, caller):
 		return step{call: c}, nil
+	case known:
+		return step{call: c}, ErrExists
 	}
 	return m.end(c, end{at: m.now, reason: usher.CallReplaced, by: d, anew: true}), nil
+}
+
+// ownID is the id of a side's own invite that made the call or went into it.
+func ownID(c usher.Call, caller bool) string {
+	if caller || c.Merged == "" {
+		return c.ID
+	}
+	return c.Merged
 }
 
 // merge makes one accepted call of two invites that crossed.
