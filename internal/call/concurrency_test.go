@@ -1,15 +1,19 @@
 package call_test
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"usher"
 	"usher/internal/call"
+	"usher/internal/store"
 	"usher/internal/store/sqlstore"
 )
 
@@ -203,5 +207,44 @@ func TestManyThingsAtOnce(t *testing.T) {
 	}
 	if len(wrong) > 0 || len(ends) != len(last) || len(ends) == 0 {
 		t.Errorf("%d calls, %d of them ended: %s", len(last), len(ends), strings.Join(wrong, "; "))
+	}
+}
+
+// late is a store whose first update is answered late: when the second is done,
+// or could have been.
+type late struct {
+	store.Calls
+	updates atomic.Int32
+	next    func()
+}
+
+func (s *late) Update(ctx context.Context, key usher.CallKey, change func(usher.Call) (usher.Call, error)) (usher.Call, error) {
+	c, err := s.Calls.Update(ctx, key, change)
+	if s.updates.Add(1) == 1 {
+		done := make(chan struct{})
+		go func() { defer close(done); s.next() }()
+		select {
+		case <-done:
+		case <-time.After(100 * time.Millisecond): // as it is, it waits
+		}
+	}
+	return c, err
+}
+
+// What happened first is told first, also if its store is slow to answer.
+func TestNewsComesInOrder(t *testing.T) {
+	db := &late{Calls: newMemory()}
+	w := newWorld(t, db)
+	w.must("ann1 invites bob c1")
+	w.device("bob1")
+	w.news()
+	var second sync.WaitGroup
+	second.Add(1)
+	db.next = func() { defer second.Done(); w.must("ann1 hangs bob c1") }
+	w.must("bob1 accepts ann c1")
+	second.Wait()
+	want := []string{"ann1 call.accept", "bob*-bob1 call.taken", "ann*-ann1 call.hangup user_hangup", "bob* call.hangup user_hangup"}
+	if got := w.news(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -38,6 +38,8 @@ func TestTimers(t *testing.T) {
 		"never connected":                  {accepted, []string{"19s", "sweep", "1s", "sweep"}, outcome{nil, []string{"ann* call.hangup ice_timeout", "bob* call.hangup ice_timeout"}, []string{"c1 ended ice_timeout"}}},
 		"connected, which the ring outran": {connected, []string{"60s", "sweep", "2h", "sweep"}, outcome{nil, []string{"ann* call.hangup too_long", "bob* call.hangup too_long"}, []string{"c1 ended too_long"}}},
 
+		"connected twice": {connected, []string{"1h", "bob1 connects ann c1", "1h", "sweep"}, outcome{nil, []string{"ann* call.hangup too_long", "bob* call.hangup too_long"}, []string{"c1 ended too_long"}}},
+
 		"the caller is lost while nobody rings":           {invited, []string{"ann1 loses", "29s", "sweep", "1s", "sweep"}, outcome{nil, []string{"ann1 call.hangup connection_lost", "bob* call.missed connection_lost"}, []string{"c1 ended connection_lost missed"}}},
 		"the caller is lost while it rings":               {ringing, []string{"ann1 loses", "29s", "sweep", "1s", "sweep"}, outcome{nil, []string{"ann1 call.hangup connection_lost", "bob* call.missed connection_lost"}, []string{"c1 ended connection_lost missed"}}},
 		"the caller comes back while it rings":            {ringing, []string{"ann1 loses", "29s", "ann1 attaches", "30s", "sweep"}, outcome{nil, nil, []string{"c1 ringing ann1"}}},
