@@ -40,17 +40,42 @@ func (a *Access) RecordCall(c usher.Call, notices []call.Notice) {
 	a.background.Go(func() { a.tell(context.Background(), e) })
 }
 
+// MissedCall is a call that its callee missed, and who called. Of a user who was
+// erased there is the key alone.
+type MissedCall struct {
+	usher.Call
+	From usher.User
+}
+
 // MissedCalls returns a page of the calls that the caller missed, the newest
 // first, and where the next page begins, if there is one.
-func (a *Access) MissedCalls(ctx context.Context, id usher.Identity, from usher.ID, limit int) ([]usher.Call, usher.ID, error) {
+func (a *Access) MissedCalls(ctx context.Context, id usher.Identity, from usher.ID, limit int) ([]MissedCall, usher.ID, error) {
 	if err := a.may(ctx, id, policy.ReadCalls, nil); err != nil {
 		return nil, "", err
 	}
 	calls, err := a.missed().Missed(ctx, store.MissedQuery{App: id.App, User: id.Key(), From: from, Limit: limit + 1})
-	if err != nil || len(calls) <= limit {
-		return calls, "", err
+	if err != nil {
+		return nil, "", err
 	}
-	return calls[:limit], calls[limit].Missed, nil
+	var next usher.ID
+	if len(calls) > limit {
+		calls, next = calls[:limit], calls[limit].Missed
+	}
+	missed := make([]MissedCall, len(calls))
+	callers := make(map[string]usher.User)
+	for i, c := range calls {
+		caller, known := callers[c.Caller.User]
+		if !known {
+			caller, err = a.contacts.User(ctx, id.App, c.Caller.User)
+			if err != nil && usher.AsError(err).Kind != usher.NotFound {
+				return nil, "", err
+			}
+			caller.Key = c.Caller.User
+			callers[caller.Key] = caller
+		}
+		missed[i] = MissedCall{c, caller}
+	}
+	return missed, next, nil
 }
 
 // AcknowledgeCalls takes a call and all that are older off the list of those

@@ -110,6 +110,8 @@ func (a *API) contactRoutes() []httpd.Route {
 		{Pattern: "POST " + base + "/contacts", Caller: httpd.Known, Handle: a.addContact},
 		{Pattern: "DELETE " + base + "/contacts/{user}", Caller: httpd.Known, Handle: a.removeContact},
 		{Pattern: "POST " + base + "/signal/ticket", Caller: httpd.Known, Handle: a.issueTicket},
+		{Pattern: "GET " + base + "/calls/missed", Caller: httpd.Known, Handle: a.listMissedCalls},
+		{Pattern: "POST " + base + "/calls/missed/acknowledge", Caller: httpd.Known, Handle: a.acknowledgeCalls},
 	}
 }
 

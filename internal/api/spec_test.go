@@ -142,6 +142,7 @@ func TestSpecAndWireTypesAreTheSame(t *testing.T) {
 		"CredentialRequest": client.CredentialRequest{}, "Credential": client.Credential{}, "InspectRequest": client.InspectRequest{},
 		"User": client.User{}, "UserPage": client.UserPage{}, "Contact": client.Contact{}, "ContactList": client.ContactList{},
 		"AddContactRequest": client.AddContactRequest{}, "Ticket": client.Ticket{},
+		"MissedCall": client.MissedCall{}, "MissedCallPage": client.MissedCallPage{}, "AcknowledgeCallsRequest": client.AcknowledgeCallsRequest{},
 		"Inspection": client.Inspection{}, "ICEServers": client.ICEServers{}, "ICEServer": client.ICEServer{},
 	} {
 		got, want := map[string]bool{}, map[string]bool{}

@@ -201,7 +201,7 @@ func TestEveryStatusOfEveryOperation(t *testing.T) {
 
 		{"a room is ended", request{owner, "DELETE", lobby, `{"reason":"Bye."}`, nil}, 200, ""},
 	}
-	for _, tt := range slices.Concat(tests, credentialStatuses(t, s), accessStatuses(t, s), contactStatuses(t, s), operatorStatuses(t, s)) {
+	for _, tt := range slices.Concat(tests, credentialStatuses(t, s), accessStatuses(t, s), callStatuses(t, s), contactStatuses(t, s), operatorStatuses(t, s)) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := s.send(tt.request)
 			if got.status != tt.status {
