@@ -25,7 +25,7 @@ func (l *link) call(e *envelope, now time.Time) error {
 	}
 	action := call.Action(e.action)
 	if action == call.Invite {
-		return l.invite(e, now)
+		return l.invite(e)
 	}
 	if !e.has(fieldCallID) {
 		return errNoDestination
@@ -63,7 +63,7 @@ func (l *link) call(e *envelope, now time.Time) error {
 }
 
 // invite makes a call.
-func (l *link) invite(e *envelope, now time.Time) error {
+func (l *link) invite(e *envelope) error {
 	h, me := l.hub, l.session.user
 	if !e.has(fieldTo) {
 		return errNoDestination
@@ -92,7 +92,7 @@ func (l *link) invite(e *envelope, now time.Time) error {
 	}
 	p := invitedPayload{State: stateOf(c)}
 	if c.Ringing() {
-		p.ExpiresIn = seconds(c.Due.Sub(now))
+		p.ExpiresIn = seconds(c.Due.Sub(h.Now()))
 	}
 	l.ack(e, c.ID, p)
 	return nil
@@ -141,7 +141,7 @@ func (h *Hub) deviceThere(s *session, l *link) {
 		s.user.mu.Lock()
 		s.user.keepCall(c)
 		if s.link == l && c.RingsAt(s.user.key, s.handle) {
-			s.tellCall(ring.Action, s.user.eventRest(c, ring, caller.Name, caller.Email, now))
+			s.tellCall(c.Key(), ring.Action, s.user.eventRest(c, ring, caller.Name, caller.Email, now))
 		}
 		s.user.mu.Unlock()
 		h.tend.recount(s.user)
@@ -209,7 +209,7 @@ func (h *Hub) tellCall(news callNews) {
 		u.mu.Lock()
 		for _, s := range u.sessions {
 			if n.For(s.handle) {
-				s.tellCall(n.Action, rest)
+				s.tellCall(c.Key(), n.Action, rest)
 			}
 		}
 		u.mu.Unlock()
@@ -219,6 +219,11 @@ func (h *Hub) tellCall(news callNews) {
 // keepCall remembers a call while it lives. The caller holds u.mu.
 func (u *user) keepCall(c usher.Call) {
 	c.Payload = "" // the store has it
+	if !c.Ringing() {
+		for _, s := range u.sessions {
+			s.forgetRing(c.Key())
+		}
+	}
 	i := slices.IndexFunc(u.calls, func(o usher.Call) bool { return o.Key() == c.Key() })
 	switch {
 	case i >= 0 && u.calls[i].Version > c.Version: // old news
@@ -243,6 +248,13 @@ func (u *user) callOf(id []byte, peer string) *usher.Call {
 		}
 	}
 	return nil
+}
+
+// inCallWith reports whether the user is in a call with another.
+func (u *user) inCallWith(peer string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.ContainsFunc(u.calls, func(c usher.Call) bool { return c.Answered() && c.Peer(u.key) == peer })
 }
 
 func stateOf(c usher.Call) string {

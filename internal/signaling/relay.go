@@ -90,7 +90,7 @@ func (l *link) relayTo(e *envelope, now time.Time) error {
 		l.ack(e, "", nil)
 		return nil
 	}
-	allowed := key == me.key || c != nil && c.Answered()
+	allowed := key == me.key || me.inCallWith(key)
 	if !allowed {
 		if allowed, err = h.Access.Lists(context.Background(), me.app, key, me.key); err != nil {
 			return err

@@ -321,7 +321,9 @@ func (l *link) inRoom(e *envelope, now time.Time) error {
 		return l.moderate(e, p, now)
 	}
 	l.session.leave(p)
-	p.part(true)
+	if at := p.at.Swap(nil); at != nil {
+		at.LeaveNow() // so that whoever is told can rely on it
+	}
 	p.tell(message{Action: "room.left", Room: string(p.key.Room), Payload: leftPayload{Reason: "left"}}.prepare())
 	l.ack(e, "", nil)
 	return nil

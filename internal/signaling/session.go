@@ -40,6 +40,7 @@ type session struct {
 	generation     uint32 // of the resume token
 	seq            uint64 // of the last call event
 	events         []event
+	rung           []usher.CallKey // ringing calls that the client was told of
 	places         []*place
 }
 
@@ -47,6 +48,7 @@ type session struct {
 type event struct {
 	seq   uint64
 	frame socket.Prepared
+	rings usher.CallKey // the call, if it is told that it rings
 }
 
 // maxEvents is how many of them are kept.
@@ -209,9 +211,13 @@ func (s *session) join(l *link, resumed bool, seen uint64) {
 		return
 	}
 	_ = l.conn.SendPrepared(message{Action: "hello", Payload: s.hello(now, resumed)}.prepare())
+	s.rung = nil // what it was told before, it may have forgotten with its page
 	for _, e := range s.events {
 		if e.seq > seen {
 			_ = l.conn.SendPrepared(e.frame)
+			if e.rings != (usher.CallKey{}) {
+				s.rung = append(s.rung, e.rings)
+			}
 		}
 	}
 }
@@ -278,7 +284,7 @@ func (s *session) lose(l *link, code socket.Code, clean bool) {
 	now := s.hub.Now()
 	s.link = nil
 	s.quietAt, s.endAt = now.Add(s.hub.config.ResumeWindow), now.Add(s.hub.config.ResumeWindow)
-	if code != socket.CodeAbnormal && code != socket.CodeIdle {
+	if code != socket.CodeAbnormal {
 		s.quietAt = now.Add(quiet)
 	}
 	if clean || !s.v1 {
@@ -321,7 +327,14 @@ func (s *session) end() {
 
 // tellCall queues a call event, which is kept until the client has it. The
 // caller holds user.mu. rest is the event from its second member on.
-func (s *session) tellCall(action call.Action, rest []byte) {
+func (s *session) tellCall(c usher.CallKey, action call.Action, rest []byte) {
+	e := event{}
+	if action == call.Invite || action == call.Request {
+		if slices.Contains(s.rung, c) {
+			return
+		}
+		s.rung, e.rings = append(s.rung, c), c
+	}
 	if !s.v1 {
 		if s.link != nil {
 			_ = s.link.conn.Send(fmt.Appendf(nil, `{"action":%q,%s`, action, rest))
@@ -329,13 +342,21 @@ func (s *session) tellCall(action call.Action, rest []byte) {
 		return
 	}
 	s.seq++
-	frame := socket.Prepare(fmt.Appendf(nil, `{"action":%q,"seq":%d,%s`, action, s.seq, rest))
+	e.seq, e.frame = s.seq, socket.Prepare(fmt.Appendf(nil, `{"action":%q,"seq":%d,%s`, action, s.seq, rest))
 	if len(s.events) == maxEvents {
 		s.events = slices.Delete(s.events, 0, 1)
 	}
-	s.events = append(s.events, event{s.seq, frame})
+	s.events = append(s.events, e)
 	if s.link != nil {
-		_ = s.link.conn.SendPrepared(frame)
+		_ = s.link.conn.SendPrepared(e.frame)
+	}
+}
+
+// forgetRing forgets that a call rang, which does not ring any more. The caller
+// holds user.mu.
+func (s *session) forgetRing(c usher.CallKey) {
+	if s.rung = slices.DeleteFunc(s.rung, func(o usher.CallKey) bool { return o == c }); len(s.rung) == 0 {
+		s.rung = nil
 	}
 }
 
