@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -134,8 +133,7 @@ const signalBuffer = 1024
 
 // Signal connects to /signal.
 func (a *API) Signal(ctx context.Context, o SignalOptions) (*Signal, error) {
-	address := *a.base
-	address.Path = strings.TrimSuffix(address.Path, "/api/v1") + "/signal"
+	address := a.base.JoinPath("..", "..", "signal")
 	dial := &websocket.DialOptions{HTTPClient: a.http, HTTPHeader: http.Header{}}
 	if o.Origin != "" {
 		dial.HTTPHeader.Set("Origin", o.Origin)
