@@ -192,6 +192,14 @@ func TestASessionIsResumed(t *testing.T) {
 		ann, bob := w.connect("ann"), w.connect("bob")
 		ann.ask(`{"action":"call.invite","to":"bob","callId":"c","id":"1"}`)
 		seq := bob.want("call.invite")["seq"].(float64)
+
+		// What it has not acknowledged is told again, once.
+		ann.quiet()
+		again := w.connect("bob", bob.resume(0))
+		bob.wantClosed(4409)
+		again.want("call.invite")
+		again.quiet()
+		bob = again
 		bob.ask(`{"action":"call.accept","callId":"c","id":"1"}`)
 		ann.want("call.accept")
 

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"usher"
 )
 
 func TestTwoNodesAreAsOne(t *testing.T) {
@@ -35,6 +37,14 @@ func TestTwoNodesAreAsOne(t *testing.T) {
 		bob.join(`{"room":%q}`, r.ID)
 		ann.ask(`{"action":"room.message","room":%q,"id":"4"}`, r.ID)
 		bob.want("room.message")
+
+		// A node that comes later learns who is there.
+		late := w.start()
+		pass(6 * time.Second)
+		keys := []string{person("ann").Key(), person("bob").Key()}
+		if there, err := late.hub.Online(t.Context(), usher.DefaultApp, keys); err != nil || len(there) != 2 {
+			t.Errorf("the new node knows of %v, %v", there, err)
+		}
 
 		// A node that goes takes its people with it, also if it says nothing.
 		other.stop()

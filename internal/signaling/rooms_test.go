@@ -143,6 +143,7 @@ func TestARightThatIsTakenIsGoneAtOnce(t *testing.T) {
 	id, _ := bob.join(`{"room":%q}`, r.ID)
 	carl.join(`{"room":%q}`, r.ID)
 	bob.ask(`{"action":"room.message","room":%q,"id":"1"}`, r.ID)
+	bob.refused("permission_missing", `{"action":"room.moderate","room":%q,"to":%q,"payload":{"do":"role","role":"viewer"}}`, r.ID, annsID)
 	ann.ask(`{"action":"room.moderate","room":%q,"to":%q,"id":"1","payload":{"do":"role","role":"viewer"}}`, r.ID, id)
 	bob.refused("permission_missing", `{"action":"room.message","room":%q}`, r.ID)
 	if m := bob.want("room.rights"); m["payload"].(map[string]any)["role"] != "viewer" {
