@@ -17,6 +17,13 @@ const (
 	Ejected  EventType = "ejected"  // a foreign platform put somebody out of a room, or closed it
 	// NotEjected: a foreign platform did not, and is not asked again.
 	NotEjected EventType = "not_ejected"
+	Listed     EventType = "listed"   // a user made another a contact: see Reason
+	Unlisted   EventType = "unlisted" // a user's contact is one no more: see Reason
+	Sought     EventType = "sought"   // a user looked for another who is not there
+	Erased     EventType = "erased"   // what is kept of a user was deleted: see Reason
+	Called     EventType = "called"   // a user called another: see Reason
+	Answered   EventType = "answered" // a user accepted the call of another: see Reason
+	HungUp     EventType = "hung_up"  // a call ended: see Reason
 )
 
 // Event is one entry of the record: what happened, and who made it happen.

@@ -86,15 +86,31 @@ func (c *userPool) entry() string {
 	return fmt.Sprintf("  - issuer: %s\n    kind: cognito\n    clientIds: [%s]\n", c.issuer(), c.app)
 }
 
+// addUser makes another user, whose address is verified.
+func (c *userPool) addUser(email string) {
+	c.t.Helper()
+	c.call("AdminCreateUser", map[string]any{
+		"UserPoolId": c.pool, "Username": email, "MessageAction": "SUPPRESS",
+		"UserAttributes": []map[string]string{{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}},
+	}, nil)
+	c.call("AdminSetUserPassword", map[string]any{"UserPoolId": c.pool, "Username": email, "Password": poolPassword, "Permanent": true}, nil)
+}
+
 // signIn gets tokens for the user, as an app does with its password.
 func (c *userPool) signIn(app string) issuedTokens {
+	c.t.Helper()
+	return c.signInAs(app, poolUser)
+}
+
+// signInAs gets tokens for a user of that address.
+func (c *userPool) signInAs(app, email string) issuedTokens {
 	c.t.Helper()
 	var result struct {
 		AuthenticationResult struct{ IDToken, AccessToken string }
 	}
 	c.call("InitiateAuth", map[string]any{
 		"AuthFlow": "USER_PASSWORD_AUTH", "ClientId": app,
-		"AuthParameters": map[string]string{"USERNAME": poolUser, "PASSWORD": poolPassword},
+		"AuthParameters": map[string]string{"USERNAME": email, "PASSWORD": poolPassword},
 	}, &result)
 	return issuedTokens{result.AuthenticationResult.IDToken, result.AuthenticationResult.AccessToken}
 }

@@ -131,6 +131,20 @@ func deed(e client.Event) string {
 		return "was put out by a platform"
 	case usher.NotEjected:
 		return "was not put out by a platform, which is not asked again"
+	case usher.Listed:
+		return "made another user a contact"
+	case usher.Unlisted:
+		return "ended a contact"
+	case usher.Sought:
+		return "looked for a user who is not here"
+	case usher.Erased:
+		return "deleted what is kept of a user"
+	case usher.Called:
+		return "called another user"
+	case usher.Answered:
+		return "accepted a call"
+	case usher.HungUp:
+		return "ended a call, or had it end"
 	default:
 		return "did something of the type " + string(e.Type)
 	}
@@ -150,6 +164,7 @@ func meaning(rule string) string {
 		"nobody":                "nobody was known to be calling",
 		"local operator":        "an operator on the server's own machine, who may do everything",
 		"operator":              "an operator sees and ends everything, but enters a room as anybody",
+		"users only":            "only somebody whom an issuer vouches for may do this",
 		"operators only":        "only operators may do this, and the caller is none",
 		"known caller":          "every known user and back end may do this",
 		"public dialect":        "the dialect is open to the public",

@@ -50,6 +50,7 @@ func openRoutes(participant usher.ID) map[string]openRoute {
 		"POST /api/v1/invites/redeem":                                {404, jsonType, `{"code":"` + guess + `","name":"Guess"}`},
 		"POST /v1/meetings/{meeting}/join":                           {404, jsonType, `{"participant_id":"` + string(participant) + `","participant_secret":"` + guess + `"}`},
 		"GET /v1/meetings/{meeting}/socket":                          {status: 400},
+		"GET /signal":                                                {status: 401},
 		"GET /healthz":                                               {status: 200},
 		"GET /readyz":                                                {status: 200},
 		"GET /.well-known/jwks.json":                                 {status: 200},
@@ -84,6 +85,7 @@ type outside struct {
 	// named is what stands for the wildcards of patterns.
 	named map[string]string
 	room  usher.Room
+	ann   usher.Identity
 }
 
 func newOutside(t *testing.T) *outside {
@@ -147,12 +149,20 @@ func (o *outside) furnish(t *testing.T) {
 	must(err)
 	keys, err := o.access.SigningKeys(ctx, id)
 	must(err)
-	o.room = room
+	ann := usher.Identity{App: usher.DefaultApp, Kind: usher.UserIdentity, Issuer: "https://id.example", Subject: "ann", Email: "ann@example.org"}
+	bob := ann
+	bob.Subject, bob.Email = "bob", "bob@example.org"
+	user, err := o.access.User(ctx, bob)
+	must(err)
+	_, _, err = o.access.AddContact(ctx, ann, access.ContactSpec{Email: bob.Email})
+	must(err)
+	o.room, o.ann = room, ann
 	o.named = map[string]string{
 		"room": string(room.ID), "meeting": string(room.ID), "participant": string(invited.Participant.ID),
 		"member": url.PathEscape(member.Identity), "invite": string(invite.ID), "ban": string(ban.ID),
 		"client": string(client.ID), "decision": string(invited.Participant.Grant), "kid": string(keys[0].ID), "$": "",
 		"channel": "lobby", "role": "publisher", "tokentype": "uid", "uid": "7", "rtmuid": "ann", "chatid": "ann",
+		"user": url.PathEscape(user.Key), "contactId": "bob",
 	}
 }
 
@@ -182,6 +192,10 @@ func (o *outside) state(t *testing.T) map[string]any {
 	note("clients", clients, err)
 	keys, err := o.access.SigningKeys(ctx, id)
 	note("keys", keys, err)
+	users, _, err := o.access.Users(ctx, id, "", "", 100)
+	note("users", users, err)
+	contacts, err := o.access.Contacts(ctx, o.ann)
+	note("contacts", contacts, err)
 	return state
 }
 

@@ -24,6 +24,7 @@ import (
 	compatjanus "usher/internal/compat/janus"
 	compatlivekit "usher/internal/compat/livekit"
 	compatmeetings "usher/internal/compat/meetings"
+	compatvideochat "usher/internal/compat/videochat"
 	compatvpaas "usher/internal/compat/vpaas"
 	"usher/internal/config"
 	"usher/internal/datadir"
@@ -33,6 +34,7 @@ import (
 	"usher/internal/limit"
 	"usher/internal/platform"
 	"usher/internal/platform/vpaas"
+	"usher/internal/signaling"
 	"usher/internal/store"
 	"usher/internal/store/cached"
 	"usher/internal/store/sqlstore"
@@ -47,7 +49,8 @@ type server struct {
 	access   *access.Access
 	callers  *callers
 	vpaas    *compatvpaas.Service
-	relay    *turn.Server // nil unless configured
+	hub      *signaling.Hub // nil unless configured
+	relay    *turn.Server   // nil unless configured
 	handler  http.Handler
 	draining atomic.Bool
 	// commitFailed is set from a commit that failed to the next that did not.
@@ -111,12 +114,17 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	if err != nil {
 		return s, err
 	}
+	nodes := &bus.Local{}
 	s.access = access.New(access.Config{
-		Store: s.db, Bus: &bus.Local{}, IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry,
+		Store: s.db, Bus: nodes, IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry,
 		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: ownLimits(cfg.Limits), Record: cfg.Record,
+		Contacts: cfg.Contacts, Presence: presence{s},
 		Platforms: media, Readers: readers(), Keys: ring, Guests: s.callers.guests, Derive: sealer.Derive,
 	})
 	if err := s.access.Start(ctx); err != nil {
+		return s, err
+	}
+	if err := s.signaling(ctx, cfg, nodes, ids, registry); err != nil {
 		return s, err
 	}
 	s.vpaas = compatvpaas.New(compatvpaas.Config{
@@ -152,6 +160,9 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 	if cfg.Dev {
 		dialects = append(dialects, native.DevDialect())
 	}
+	if s.hub != nil {
+		dialects = append(dialects, s.hub.Dialect())
+	}
 	if cfg.Compat.VPaaS.Enabled {
 		dialects = append(dialects, s.vpaas.Dialect())
 	}
@@ -159,6 +170,9 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 		dialects = append(dialects, opened(cfg, meetings, compatmeetings.New(compatmeetings.Config{
 			Access: s.access, APIAddress: apiAddress(cfg),
 		}).Dialect()))
+	}
+	if cfg.Compat.VideoChat.Enabled {
+		dialects = append(dialects, compatvideochat.New(compatvideochat.Config{Access: s.access}).Dialect())
 	}
 	return append(dialects, s.tokenDialects(cfg)...)
 }
@@ -254,6 +268,9 @@ func (s *server) start(ring *keys.Manager) {
 	s.background.Go(func() { s.access.Run(ctx) })
 	s.background.Go(func() { ring.Run(ctx) })
 	s.background.Go(func() { s.callers.run(ctx) })
+	if s.hub != nil {
+		s.background.Go(func() { s.hub.Run(ctx) })
+	}
 }
 
 // ready fails while the server should get no traffic.
@@ -269,7 +286,12 @@ func (s *server) ready(ctx context.Context) error {
 
 // closeSockets tells every live connection to come back.
 func (s *server) closeSockets(ctx context.Context) error {
-	return s.vpaas.Shutdown(ctx)
+	if s.hub == nil {
+		return s.vpaas.Shutdown(ctx)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.hub.Shutdown(ctx) }()
+	return errors.Join(s.vpaas.Shutdown(ctx), <-stopped)
 }
 
 // stopBackground ends what works in the background, and waits for it.

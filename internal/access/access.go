@@ -20,6 +20,7 @@ import (
 
 	"usher"
 	"usher/internal/bus"
+	"usher/internal/contact"
 	"usher/internal/identity"
 	"usher/internal/keys"
 	"usher/internal/limit"
@@ -37,9 +38,13 @@ type Config struct {
 	Policy policy.Config
 	Record RecordConfig
 	Limits limit.Config
-	Logger *slog.Logger
-	IDs    *usher.IDSource
-	Now    func() time.Time
+	// Contacts are the limits of what users list.
+	Contacts contact.Config
+	// Presence knows who is connected; nil knows nobody.
+	Presence Presence
+	Logger   *slog.Logger
+	IDs      *usher.IDSource
+	Now      func() time.Time
 	// Platforms are the platforms by name.
 	Platforms map[string]platform.Platform
 	// Readers recognise credentials of platforms that are not among them.
@@ -57,15 +62,16 @@ type Config struct {
 
 // Access is the way into every room. It is safe for concurrent use.
 type Access struct {
-	config  Config
-	node    usher.ID
-	rooms   *room.Service
-	policy  *policy.Policy
-	record  *recorder
-	taken   *taken
-	limits  limiters
-	abroad  *abroad
-	metrics *metrics
+	config   Config
+	node     usher.ID
+	rooms    *room.Service
+	contacts *contact.Service
+	policy   *policy.Policy
+	record   *recorder
+	taken    *taken
+	limits   limiters
+	abroad   *abroad
+	metrics  *metrics
 
 	// following is held while the sequence of takings is folded in.
 	following sync.Mutex
@@ -75,6 +81,8 @@ type Access struct {
 
 	mu    sync.Mutex
 	halls map[usher.RoomKey]*hall
+
+	lives lives
 
 	background sync.WaitGroup
 	stopRecord func() // nil before Start
@@ -104,6 +112,9 @@ func New(config Config) *Access {
 		Logger: config.Logger, Node: a.node,
 		Changed: a.placeEnded,
 		Ended:   func(r usher.Room) { a.announceEnd(r) },
+	})
+	a.contacts = contact.New(config.Contacts, contact.Deps{
+		Users: config.Store.Users(), Contacts: config.Store.Contacts(), Bus: config.Bus, Now: config.Now, Logger: config.Logger,
 	})
 	return a
 }

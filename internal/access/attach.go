@@ -62,6 +62,8 @@ type Attachment struct {
 	// place is the participant as it was when the connection took its seat;
 	// nil before.
 	place atomic.Pointer[usher.Participant]
+	// news is the newest role that the participant was given meanwhile.
+	news atomic.Pointer[given]
 	// out says that the connection was told to close: it has no grace.
 	out atomic.Bool
 }
@@ -95,6 +97,7 @@ func (a *Access) Attach(ctx context.Context, key usher.ParticipantKey, token ush
 		return nil, err
 	}
 	at.place.Store(&e.Participant)
+	at.takeNews()
 	// A revocation either finds the connection or is found here.
 	if t, ok := a.taken.fromParticipant(e.Participant, a.now()); ok {
 		at.detach(End{Revoked, reasonOf(t)})
@@ -110,6 +113,14 @@ func (a *Access) Attach(ctx context.Context, key usher.ParticipantKey, token ush
 // participant has left.
 func (at *Attachment) Leave() { at.end(at.access.rooms.Leave) }
 
+// LeaveNow is Leave, but the participant has left when it returns.
+func (at *Attachment) LeaveNow() {
+	at.once.Do(func() {
+		at.unregister()
+		at.part(at.access.rooms.Leave)
+	})
+}
+
 // Lose ends the attachment of a connection that broke: the participant has the
 // grace to come back, unless it was told to go.
 func (at *Attachment) Lose() {
@@ -124,26 +135,35 @@ var errTokenRevoked = usher.Errorf(usher.Unauthenticated, "token_invalid", "The 
 
 // end writes down, in the background, that the connection is no more. The
 // first end counts.
-func (at *Attachment) end(write func(context.Context, usher.ParticipantKey, usher.ID) (entry, error)) {
+func (at *Attachment) end(write leaving) {
 	at.once.Do(func() {
-		a := at.access
-		a.exit(at)
-		a.metrics.attachments.Dec()
-		a.background.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), farewell)
-			defer cancel()
-			e, err := write(ctx, at.key, at.id)
-			if err != nil {
-				// The seat is held until this process is gone or another
-				// connection of the participant takes its place.
-				a.config.Logger.Error("the end of a connection could not be written down", "participant", at.key.ID, "error", err)
-				return
-			}
-			a.tell(ctx, usher.Event{Type: usher.Detached, App: at.key.App, Who: e.Participant.Identity, Name: e.Participant.Name,
-				Room: at.key.Room, Participant: at.key.ID, Reason: string(e.Participant.Status)})
-			a.announce(roomKey(at.key), notice{Kind: rosterChanged})
-		})
+		at.unregister()
+		at.access.background.Go(func() { at.part(write) })
 	})
+}
+
+type leaving func(context.Context, usher.ParticipantKey, usher.ID) (entry, error)
+
+func (at *Attachment) unregister() {
+	at.access.exit(at)
+	at.access.metrics.attachments.Dec()
+}
+
+// part writes down that the connection is no more.
+func (at *Attachment) part(write leaving) {
+	a := at.access
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	e, err := write(ctx, at.key, at.id)
+	if err != nil {
+		// The seat is held until this process is gone or another
+		// connection of the participant takes its place.
+		a.config.Logger.Error("the end of a connection could not be written down", "participant", at.key.ID, "error", err)
+		return
+	}
+	a.tell(ctx, usher.Event{Type: usher.Detached, App: at.key.App, Who: e.Participant.Identity, Name: e.Participant.Name,
+		Room: at.key.Room, Participant: at.key.ID, Reason: string(e.Participant.Status)})
+	a.announce(roomKey(at.key), notice{Kind: rosterChanged})
 }
 
 func roomKey(key usher.ParticipantKey) usher.RoomKey {

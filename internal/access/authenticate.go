@@ -28,11 +28,17 @@ func (d authenticator) Authenticate(ctx context.Context, p identity.Proof) (ushe
 	if err != nil {
 		return usher.Identity{}, err
 	}
-	if _, void := d.access.taken.fromIdentity(id, d.access.now()); void {
-		// It is decided like everything else, so that it can be explained.
-		if err := d.access.may(ctx, id, policy.Authenticate, nil); err != nil {
-			return usher.Identity{}, err
-		}
+	if err := d.access.refuseRevoked(ctx, id); err != nil {
+		return usher.Identity{}, err
 	}
 	return id, nil
+}
+
+// refuseRevoked refuses an identity whose proof was revoked.
+func (a *Access) refuseRevoked(ctx context.Context, id usher.Identity) error {
+	if _, void := a.taken.fromIdentity(id, a.now()); !void {
+		return nil
+	}
+	// It is decided like everything else, so that it can be explained.
+	return a.may(ctx, id, policy.Authenticate, nil)
 }

@@ -82,6 +82,9 @@ type notice struct {
 	Participant usher.ID   `json:"participant,omitempty"`
 	Attachment  usher.ID   `json:"attachment,omitempty"`
 	Reason      string     `json:"reason,omitempty"`
+	// Role is that of a participant's record of that Version.
+	Role    usher.Role `json:"role,omitempty"`
+	Version int64      `json:"version,omitempty"`
 }
 
 type noticeKind string
@@ -90,6 +93,7 @@ const (
 	rosterChanged       noticeKind = "roster"
 	participantAttached noticeKind = "attached"
 	participantRemoved  noticeKind = "removed"
+	rightsChanged       noticeKind = "rights"
 	roomEnded           noticeKind = "ended"
 )
 
@@ -137,6 +141,8 @@ func (h *hall) act(n notice) {
 		if len(rivals) > 1 || len(rivals) == 1 && rivals[0].id != n.Attachment {
 			h.access.background.Go(func() { h.replace(rivals) })
 		}
+	case rightsChanged:
+		h.changeRights(n)
 	case roomEnded:
 		h.detach(End{RoomEnded, n.Reason}, func(*Attachment) bool { return true })
 		return

@@ -12,6 +12,7 @@ import (
 type limiters struct {
 	config            limit.Config
 	mint, room, claim *limit.Keyed
+	seek              *limit.Keyed
 	warned            *limit.Keyed // limits the lines about the others
 }
 
@@ -21,6 +22,7 @@ func newLimiters(config limit.Config, now func() time.Time) limiters {
 		mint:   limit.New(config.Mint, now),
 		room:   limit.New(config.Room, now),
 		claim:  limit.New(config.Claim, now),
+		seek:   limit.New(config.Seek, now),
 		warned: limit.New(limit.Rate{Count: 1, Per: time.Minute}, now),
 	}
 }
@@ -38,7 +40,7 @@ func (a *Access) exceeded(name, key string, wait time.Duration) error {
 // read and to take away must always be possible.
 func makes(action policy.Action) bool {
 	switch action {
-	case policy.EnterRoom, policy.AddParticipant, policy.EnterMeeting, policy.OpenMeeting, policy.CreateRoom, policy.UseRelay:
+	case policy.EnterRoom, policy.AddParticipant, policy.EnterMeeting, policy.OpenMeeting, policy.CreateRoom, policy.UseRelay, policy.Signal, policy.PlaceCall:
 		return true
 	}
 	return false
@@ -82,6 +84,15 @@ func (a *Access) limitRoom(id usher.Identity, q ask) error {
 func (a *Access) limitGuess(key usher.ParticipantKey) error {
 	if wait, ok := a.limits.claim.Allow(key.App + "/" + string(key.Room) + "/" + string(key.ID)); !ok {
 		return a.exceeded("claim", string(key.ID), wait)
+	}
+	return nil
+}
+
+// limitSeek limits how often one identity looks for others, since every answer
+// tells whether an address is somebody's here.
+func (a *Access) limitSeek(id usher.Identity) error {
+	if wait, ok := a.limits.seek.Allow(id.App + "/" + maker(id)); !ok {
+		return a.exceeded("seek", maker(id), wait)
 	}
 	return nil
 }

@@ -11,7 +11,8 @@ import (
 	"usher/internal/store"
 )
 
-// PutMember gives an identity, or a group, a standing role in a room.
+// PutMember gives an identity, or a group, a standing role in a room. What a
+// member had before and has not any more is taken from its places, too.
 func (a *Access) PutMember(ctx context.Context, id usher.Identity, ref string, m usher.Member) (usher.Member, error) {
 	r, err := a.roomToGive(ctx, id, ref, m.Role)
 	if err != nil {
@@ -24,7 +25,7 @@ func (a *Access) PutMember(ctx context.Context, id usher.Identity, ref string, m
 	if err := a.config.Store.Members().Put(ctx, m); err != nil {
 		return usher.Member{}, wrapf("put member", err)
 	}
-	return m, nil
+	return m, a.lower(ctx, r, m)
 }
 
 func (a *Access) validateMember(m usher.Member) error {

@@ -311,6 +311,7 @@ func (a *Access) catchUp(ctx context.Context) error {
 		}
 		if changed {
 			a.putOut()
+			a.putOutLives()
 		}
 		if len(news) < followBatch {
 			return nil

@@ -45,7 +45,7 @@ func New(config Config) *API { return &API{config} }
 // Dialect returns the routes.
 func (a *API) Dialect() httpd.Dialect {
 	return httpd.Dialect{Name: "native", CORS: httpd.CORS{Origins: a.Origins, Expose: exposed}, Routes: slices.Concat(
-		a.roomRoutes(), a.credentialRoutes(), a.peopleRoutes(), a.operatorRoutes(),
+		a.roomRoutes(), a.credentialRoutes(), a.peopleRoutes(), a.contactRoutes(), a.operatorRoutes(),
 	)}
 }
 
@@ -102,6 +102,20 @@ func (a *API) peopleRoutes() []httpd.Route {
 	}
 }
 
+// contactRoutes are those of the caller as a person, and of whom it knows.
+func (a *API) contactRoutes() []httpd.Route {
+	return []httpd.Route{
+		{Pattern: "GET " + base + "/user", Caller: httpd.Known, Handle: a.getUser},
+		{Pattern: "DELETE " + base + "/user", Caller: httpd.Known, Handle: a.eraseSelf},
+		{Pattern: "GET " + base + "/contacts", Caller: httpd.Known, Handle: a.listContacts},
+		{Pattern: "POST " + base + "/contacts", Caller: httpd.Known, Handle: a.addContact},
+		{Pattern: "DELETE " + base + "/contacts/{user}", Caller: httpd.Known, Handle: a.removeContact},
+		{Pattern: "POST " + base + "/signal/ticket", Caller: httpd.Known, Handle: a.issueTicket},
+		{Pattern: "GET " + base + "/calls/missed", Caller: httpd.Known, Handle: a.listMissedCalls},
+		{Pattern: "POST " + base + "/calls/missed/acknowledge", Caller: httpd.Known, Handle: a.acknowledgeCalls},
+	}
+}
+
 // operatorRoutes are those that only operators may call.
 func (a *API) operatorRoutes() []httpd.Route {
 	return []httpd.Route{
@@ -110,6 +124,10 @@ func (a *API) operatorRoutes() []httpd.Route {
 		{Pattern: "GET " + base + "/clients/{client}", Caller: httpd.Operators, Handle: a.getClient},
 		{Pattern: "POST " + base + "/clients/{client}/rotate", Caller: httpd.Operators, Handle: a.rotateClient},
 		{Pattern: "DELETE " + base + "/clients/{client}", Caller: httpd.Operators, Handle: a.revokeClient},
+
+		{Pattern: "GET " + base + "/users", Caller: httpd.Operators, Handle: a.listUsers},
+		{Pattern: "GET " + base + "/users/{user}", Caller: httpd.Operators, Handle: a.userOf},
+		{Pattern: "DELETE " + base + "/users/{user}", Caller: httpd.Operators, Handle: a.eraseUser},
 
 		{Pattern: "POST " + base + "/revocations", Caller: httpd.Operators, Handle: a.revoke},
 		{Pattern: "GET " + base + "/revocations", Caller: httpd.Operators, Handle: a.listRevocations},

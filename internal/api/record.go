@@ -33,7 +33,8 @@ func (a *API) listEvents(w http.ResponseWriter, r *http.Request) error {
 
 var eventTypes = []usher.EventType{
 	usher.Decided, usher.Claimed, usher.Attached, usher.Detached, usher.Ended, usher.Taken, usher.Redeemed,
-	usher.Ejected, usher.NotEjected,
+	usher.Listed, usher.Unlisted, usher.Sought, usher.Erased,
+	usher.Called, usher.Answered, usher.HungUp, usher.Ejected, usher.NotEjected,
 }
 
 // eventQuery reads which events are asked for. A room is named by its id, since
@@ -45,7 +46,7 @@ func eventQuery(values url.Values) (access.EventQuery, error) {
 		Type: usher.EventType(values.Get("type")), Room: usher.ID(values.Get("room")), Who: values.Get("who"), Code: values.Get("code"),
 	}
 	if values.Has("type") && !slices.Contains(eventTypes, q.Type) {
-		problems = append(problems, usher.FieldProblem{Field: "type", Message: "must be decided, claimed, attached, detached, ended, taken, redeemed, ejected or not_ejected"})
+		problems = append(problems, usher.FieldProblem{Field: "type", Message: "must be decided, claimed, attached, detached, ended, taken, redeemed, listed, unlisted, sought, erased, called, answered, hung_up, ejected or not_ejected"})
 	}
 	if _, err := usher.ParseID(values.Get("room")); values.Has("room") && err != nil {
 		problems = append(problems, usher.FieldProblem{Field: "room", Message: "must be a room's id"})

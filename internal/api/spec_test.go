@@ -141,6 +141,9 @@ func TestSpecAndWireTypesAreTheSame(t *testing.T) {
 		"Ejection": client.Ejection{}, "EjectionList": client.EjectionList{}, "Occupancy": client.Occupancy{}, "OccupancyList": client.OccupancyList{},
 		"Key": client.Key{}, "KeyList": client.KeyList{}, "Me": client.Me{},
 		"CredentialRequest": client.CredentialRequest{}, "Credential": client.Credential{}, "InspectRequest": client.InspectRequest{},
+		"User": client.User{}, "UserPage": client.UserPage{}, "Contact": client.Contact{}, "ContactList": client.ContactList{},
+		"AddContactRequest": client.AddContactRequest{}, "Ticket": client.Ticket{},
+		"MissedCall": client.MissedCall{}, "MissedCallPage": client.MissedCallPage{}, "AcknowledgeCallsRequest": client.AcknowledgeCallsRequest{},
 		"Inspection": client.Inspection{}, "ICEServers": client.ICEServers{}, "ICEServer": client.ICEServer{},
 	} {
 		got, want := map[string]bool{}, map[string]bool{}

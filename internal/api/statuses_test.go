@@ -25,7 +25,7 @@ type statusTest struct {
 // Every status that the document promises for an operation, by a request that
 // gets it.
 func TestEveryStatusOfEveryOperation(t *testing.T) {
-	s := newServer(t, withPlatforms(t))
+	s := newServer(t, withPlatforms(t), func(set *settings) { set.access.Contacts.Max = 1 })
 	one := 1
 	open := s.room(owner, client.CreateRoomRequest{Name: "lobby"})
 	small := s.room(owner, client.CreateRoomRequest{Seats: &one})
@@ -201,7 +201,7 @@ func TestEveryStatusOfEveryOperation(t *testing.T) {
 
 		{"a room is ended", request{owner, "DELETE", lobby, `{"reason":"Bye."}`, nil}, 200, ""},
 	}
-	for _, tt := range slices.Concat(tests, credentialStatuses(t, s), accessStatuses(t, s), operatorStatuses(t, s)) {
+	for _, tt := range slices.Concat(tests, credentialStatuses(t, s), accessStatuses(t, s), callStatuses(t, s), contactStatuses(t, s), operatorStatuses(t, s)) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := s.send(tt.request)
 			if got.status != tt.status {

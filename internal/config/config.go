@@ -19,6 +19,8 @@ import (
 
 	"usher"
 	"usher/internal/access"
+	"usher/internal/call"
+	"usher/internal/contact"
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/limit"
@@ -28,6 +30,7 @@ import (
 	"usher/internal/platform/turnrest"
 	"usher/internal/policy"
 	"usher/internal/room"
+	"usher/internal/signaling"
 	"usher/internal/turn"
 )
 
@@ -48,6 +51,9 @@ type Config struct {
 	Limits    limit.Config            `yaml:"limits"`
 	Record    access.RecordConfig     `yaml:"audit" short:"mode"`
 	Rooms     room.Config             `yaml:"rooms"`
+	Contacts  contact.Config          `yaml:"contacts"`
+	Signaling signaling.Config        `yaml:"signaling"`
+	Calls     call.Config             `yaml:"calls"`
 	VPaaS     VPaaS                   `yaml:"vpaas"`
 	Agora     agora.Config            `yaml:"agora"`
 	Janus     janus.Config            `yaml:"janus"`
@@ -98,6 +104,8 @@ type Compat struct {
 	Agora    AgoraDialect    `yaml:"agora"`
 	Janus    JanusDialect    `yaml:"janus"`
 	LiveKit  LiveKitDialect  `yaml:"livekit"`
+	// VideoChat is that of the serverless video chat on AWS.
+	VideoChat VideoChatDialect `yaml:"videochat"`
 }
 
 // VPaaSDialect is the service API of Pexip VPaaS.
@@ -134,6 +142,12 @@ type LiveKitDialect struct {
 	Role    usher.Role   `yaml:"role" doc:"What everybody gets whom access: public serves: viewer, speaker, host, or a role of policy.roles. It has to be said."`
 }
 
+// VideoChatDialect is the REST API of the serverless video chat.
+type VideoChatDialect struct {
+	Enabled bool         `yaml:"enabled" doc:"Whether to serve the REST API of the serverless video chat: /user and /contacts."`
+	Access  httpd.Access `yaml:"access" doc:"By what its callers are known: identity and nothing else, since only who is somebody has contacts."`
+}
+
 // Default returns the configuration in force where nothing is said.
 func Default() Config {
 	return Config{
@@ -144,6 +158,9 @@ func Default() Config {
 		Limits:     limit.DefaultConfig(),
 		Record:     access.DefaultRecordConfig(),
 		Rooms:      room.DefaultConfig(),
+		Contacts:   contact.DefaultConfig(),
+		Signaling:  signaling.DefaultConfig(),
+		Calls:      call.DefaultConfig(),
 		VPaaS:      VPaaS{Timeout: 10 * time.Second},
 		Agora:      agora.Config{TokenVersion: "007"},
 		Janus:      janus.DefaultConfig(),
@@ -155,6 +172,8 @@ func Default() Config {
 			Agora:    AgoraDialect{Access: httpd.ByIdentity},
 			Janus:    JanusDialect{Access: httpd.ByIdentity},
 			LiveKit:  LiveKitDialect{Access: httpd.ByIdentity},
+
+			VideoChat: VideoChatDialect{Access: httpd.ByIdentity},
 		},
 	}
 }
@@ -171,6 +190,7 @@ func Dev() Config {
 	c.Compat.Agora.Enabled = true
 	c.Compat.Janus.Enabled = true
 	c.Compat.LiveKit.Enabled = true
+	c.Compat.VideoChat.Enabled = true
 	return c
 }
 

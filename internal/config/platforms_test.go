@@ -64,6 +64,9 @@ func TestMistakesInPlatforms(t *testing.T) {
 		"a TURN server that nobody uses": {text: "turnServer: {udp: \"127.0.0.1:3478\"}", want: "turn.urls: must name the server of turnServer"},
 		"LiveKit open in no role":        {text: "compat: {livekit: {access: public}}", want: "compat.livekit.role: must be said"},
 		"Janus open to viewers":          {text: "compat: {janus: {access: public, role: viewer}}", want: "compat.janus.role: must be speaker, host"},
+		"video chat without a caller":    {text: "compat: {videochat: {access: public}}", want: "compat.videochat.access: must be identity"},
+		"no contacts at all":             {text: "contacts: {max: 0}", want: "contacts.max: must be from 1 to 10000"},
+		"contacts without an end":        {text: "contacts: {max: 10001}", want: "contacts.max: must be from 1 to 10000"},
 		"Agora open in an unknown role":  {text: "compat: {agora: {access: public, role: king}}", want: "compat.agora.role: must be viewer, speaker"},
 	} {
 		t.Run(name, func(t *testing.T) {

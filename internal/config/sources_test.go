@@ -12,7 +12,9 @@ import (
 
 	"usher"
 	"usher/internal/access"
+	"usher/internal/call"
 	"usher/internal/config"
+	"usher/internal/contact"
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/limit"
@@ -22,6 +24,7 @@ import (
 	"usher/internal/platform/turnrest"
 	"usher/internal/policy"
 	"usher/internal/room"
+	"usher/internal/signaling"
 	"usher/internal/turn"
 )
 
@@ -63,6 +66,11 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"compat.meetings.enabled": "true", "compat.meetings.access": "public", "compat.meetings.role": "host",
 		"compat.agora.enabled": "true", "compat.agora.access": "public", "compat.agora.role": "viewer",
 		"compat.janus.enabled": "true", "compat.janus.access": "public", "compat.janus.role": "speaker",
+		"signaling.enabled": "true", "signaling.preset": "aws", "signaling.tokenExpiry": "close", "signaling.maxMessage": "2048",
+		"signaling.idle": "5m", "signaling.lifetime": "3h", "signaling.relay": "7/1s", "signaling.calls": "8/1s",
+		"signaling.connections": "9", "signaling.queue": "131072", "signaling.resumeWindow": "1m",
+		"calls.ring": "45s", "calls.connect": "46s", "calls.grace": "47s", "calls.longest": "48h", "calls.keepMissed": "49h", "calls.candidates": "50",
+		"contacts.max": "77", "limits.seek": "5/1s", "compat.videochat.enabled": "true", "compat.videochat.access": "identity",
 		"compat.livekit.enabled": "true", "compat.livekit.access": "public", "compat.livekit.role": "viewer",
 	}
 	claims := identity.ClaimNames{Subject: "uid", Email: "mail", EmailVerified: "ok", Name: "display", Groups: "teams"}
@@ -84,7 +92,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		},
 		Limits: limit.Config{
 			Mint: limit.Rate{Count: 1, Per: time.Second}, Room: limit.Rate{Count: 2, Per: time.Second},
-			Claim: limit.Rate{Count: 3, Per: time.Second}, Open: limit.Rate{Count: 4, Per: time.Second},
+			Claim: limit.Rate{Count: 3, Per: time.Second}, Open: limit.Rate{Count: 4, Per: time.Second}, Seek: limit.Rate{Count: 5, Per: time.Second},
 		},
 		Record: access.RecordConfig{Audit: access.Strict, KeepFor: 48 * time.Hour, KeepBytes: 3_000_000_000},
 		Rooms:  room.Config{Grace: time.Minute, Lease: time.Second, Unjoined: time.Hour, Implicit: true, Seats: 7},
@@ -101,6 +109,15 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			AdminURL: "http://127.0.0.1:7088/admin", AdminSecret: usher.Secret(long), AdminKey: usher.Secret(long), NumericRooms: true,
 			TTL: 3 * time.Minute, MaxTTL: 4 * time.Minute, ClockLeeway: 2 * time.Second,
 		},
+		Contacts: contact.Config{Max: 77},
+		Signaling: signaling.Config{
+			Enabled: true, Preset: signaling.AWS, TokenExpiry: signaling.Close, MaxMessage: 2048, Idle: 5 * time.Minute, Lifetime: 3 * time.Hour,
+			Relay: limit.Rate{Count: 7, Per: time.Second}, Calls: limit.Rate{Count: 8, Per: time.Second},
+			Connections: 9, Queue: 131072, ResumeWindow: time.Minute,
+		},
+		Calls: call.Config{
+			Ring: 45 * time.Second, Connect: 46 * time.Second, Grace: 47 * time.Second, Longest: 48 * time.Hour, KeepMissed: 49 * time.Hour, Candidates: 50,
+		},
 		LiveKit: livekit.Config{URL: "wss://livekit.example.com", APIKey: "key", APISecret: usher.Secret(long)},
 		TURN:    turnrest.Config{URLs: []string{"stun:turn.example.com", "turn:turn.example.com"}, Secret: usher.Secret(long), TTL: time.Hour},
 		TURNServer: turn.Config{
@@ -114,6 +131,8 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			Agora:    config.AgoraDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Viewer},
 			Janus:    config.JanusDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Speaker},
 			LiveKit:  config.LiveKitDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Viewer},
+
+			VideoChat: config.VideoChatDialect{Enabled: true, Access: httpd.ByIdentity},
 		},
 	}
 

@@ -32,6 +32,9 @@ func (c Config) Validate() []usher.FieldProblem {
 	v.section("limits", c.Limits.Validate())
 	v.section("audit", c.Record.Validate())
 	v.section("rooms", c.Rooms.Validate())
+	v.section("contacts", c.Contacts.Validate())
+	v.section("signaling", c.Signaling.Validate())
+	v.section("calls", c.Calls.Validate())
 	v.vpaas(c)
 	v.platforms(c)
 	_, known := logLevels[c.Log.Level]
@@ -261,6 +264,8 @@ func (v *validator) compat(c Config) {
 		"must be true where compat.meetings is enabled and vpaas.apiAddress names no other VPaaS")
 	v.check("compat.vpaas.access", c.Compat.VPaaS.Access == httpd.ByIdentity,
 		"must be identity: only back ends with keys call a VPaaS, and participants have a secret of their own")
+	v.check("compat.videochat.access", c.Compat.VideoChat.Access == httpd.ByIdentity,
+		"must be identity: only who is somebody has contacts")
 	const speaks = "must be speaker, host, or a role of policy.roles with all that a speaker may do: this dialect lets nobody in with less"
 	const known = "must be viewer, speaker, host, or a role of policy.roles"
 	v.dialect(c, "compat.meetings", c.Compat.Meetings, c.canSpeak, speaks)

@@ -65,6 +65,8 @@ func TestValidate(t *testing.T) {
 		"an operator by name":       {func(c *config.Config) { c.Operators = []string{"alice"} }, `operators: "alice" is none of`},
 		"a client that is no id":    {func(c *config.Config) { c.Operators = []string{"client:alice"} }, `operators: "client:alice" is none of`},
 		"an operator twice":         {func(c *config.Config) { c.Operators = []string{"user:a#b", "user:a#b"} }, `operators: "user:a#b" is listed twice`},
+		"signaling's own mistake":   {func(c *config.Config) { c.Signaling.Preset = "azure" }, "signaling.preset: must be usher or aws"},
+		"calls' own mistake":        {func(c *config.Config) { c.Calls.Ring = 0 }, "calls.ring: must be at least 1s"},
 		"a room's own mistake":      {func(c *config.Config) { c.Rooms.Grace = 0 }, "rooms.grace: must be at least 1s"},
 		"a log level":               {func(c *config.Config) { c.Log.Level = "INFO" }, "log.level: must be"},
 		"a log format":              {func(c *config.Config) { c.Log.Format = "xml" }, "log.format: must be"},

@@ -35,6 +35,9 @@ func (h *route) identify(r *http.Request) (usher.Identity, error) {
 // often from one address is not listened to for a while.
 func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
 	proof := ProofOf(r)
+	if token := r.Header.Get("Authorization"); h.dialect.BareToken && proof.Malformed && isBare(token) && len(r.Header["Authorization"]) == 1 {
+		proof.Malformed, proof.Bearer = false, usher.Secret(token)
+	}
 	if h.LoopbackOnly && proof.Empty() && fromElsewhere(r) {
 		return usher.Identity{}, errElsewhere
 	}
@@ -169,6 +172,12 @@ func ProofOf(r *http.Request) identity.Proof {
 		p.Malformed = true
 	}
 	return p
+}
+
+// isBare reports whether a text is one word that can be a token, and not the
+// name of a scheme without one.
+func isBare(text string) bool {
+	return text != "" && !strings.EqualFold(text, "Bearer") && !strings.ContainsAny(text, " ,\t")
 }
 
 // addressKey is the key by which a request's address is limited.

@@ -73,6 +73,9 @@ type Dialect struct {
 	Access Access
 	// PublicRole is the role of those who are served without being known.
 	PublicRole usher.Role
+	// BareToken takes an Authorization header that is a token alone, without
+	// Bearer, for one with it.
+	BareToken bool
 	// MaxBody is the most that a request's body may have, in bytes; 0 is 64 KiB.
 	MaxBody int64
 }

@@ -52,7 +52,7 @@ type devClaims struct {
 // or without one the same name, is the same user; capitals make no difference.
 func (d *DevLogin) Issue(name, email string) (usher.Secret, usher.Identity, error) {
 	name, email = strings.TrimSpace(name), strings.TrimSpace(email)
-	if email != "" && !validEmail(email) {
+	if email != "" && !usher.ValidEmail(email) {
 		return "", usher.Identity{}, &usher.Error{
 			Kind: usher.Invalid, Code: "email_invalid", Message: "The e-mail address can't be used: it must look like somebody@example.org.",
 			Fields: []usher.FieldProblem{{Field: "email", Message: "must be an e-mail address"}},

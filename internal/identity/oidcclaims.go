@@ -10,12 +10,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-jose/go-jose/v4/json"
+
+	"usher"
 )
 
 // The bounds of what a claim may say.
 const (
 	maxSubject = 255 // bytes; OpenID Connect Core, section 2
-	maxEmail   = 254 // bytes; RFC 5321 leaves no more for an address
 	maxName    = 100 // characters
 )
 
@@ -118,7 +119,7 @@ func (c claimSet) profile(names ClaimNames, trustEmail bool) (profile, error) {
 	if p.subject == "" || len(p.subject) > maxSubject || strings.IndexFunc(p.subject, notPrintable) >= 0 {
 		return profile{}, fmt.Errorf("%s is missing, too long or has characters that can't be printed", names.Subject)
 	}
-	if email := c.text(names.Email); validEmail(email) && (trustEmail || c.truth(names.EmailVerified)) {
+	if email := c.text(names.Email); usher.ValidEmail(email) && (trustEmail || c.truth(names.EmailVerified)) {
 		p.email = email
 	}
 	from := []string{"name", "preferred_username", "cognito:username", "username", "nickname"}
@@ -153,13 +154,6 @@ func cleanName(s string) string {
 		}
 	}
 	return strings.TrimSpace(b.String())
-}
-
-// validEmail reports whether text has the form of an e-mail address.
-func validEmail(s string) bool {
-	local, domain, ok := strings.Cut(s, "@")
-	return ok && local != "" && domain != "" && len(s) <= maxEmail && !strings.ContainsAny(domain, "@") &&
-		!strings.ContainsAny(s, " ,;<>\"") && utf8.ValidString(s) && strings.IndexFunc(s, notPrintable) < 0
 }
 
 func notPrintable(r rune) bool { return !unicode.IsPrint(r) }

@@ -17,6 +17,7 @@ type Config struct {
 	Mint    Rate            `yaml:"mint" doc:"How often one identity may have rooms, places and credentials made, as 600/1m; 0 is no limit."`
 	Room    Rate            `yaml:"room" doc:"How often places and credentials may be made in one room."`
 	Claim   Rate            `yaml:"claim" doc:"How often a wrong secret may be presented for one participant."`
+	Seek    Rate            `yaml:"seek" doc:"How often one identity may look for another user by an e-mail address, to make a contact."`
 	Open    Rate            `yaml:"open" doc:"How often one address (IPv6: one /64) may call what anyone may: tokens, claims, redemptions."`
 	Failed  Rate            `yaml:"failed" doc:"How often one address may fail to say who it is."`
 	Clients map[string]Rate `yaml:"clients" doc:"Rates of single back ends, by client id, in place of mint."`
@@ -25,7 +26,7 @@ type Config struct {
 // DefaultConfig returns the limits in force where a configuration is silent.
 func DefaultConfig() Config {
 	return Config{
-		Mint: Rate{600, time.Minute}, Room: Rate{6000, time.Minute}, Claim: Rate{30, time.Minute},
+		Mint: Rate{600, time.Minute}, Room: Rate{6000, time.Minute}, Claim: Rate{30, time.Minute}, Seek: Rate{30, time.Minute},
 		Open: Rate{300, time.Minute}, Failed: Rate{60, time.Minute},
 	}
 }

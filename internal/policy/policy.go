@@ -31,7 +31,15 @@ const (
 	Authenticate      Action = "authenticate" // only ever refused, for what was revoked
 	ReadRecord        Action = "record.read"  // events and decisions
 	Inspect           Action = "token.inspect"
-	UseRelay          Action = "relay.use" // of TURN
+	UseRelay          Action = "relay.use"      // of TURN
+	ReadUser          Action = "user.read"      // oneself
+	EraseUser         Action = "user.erase"     // oneself
+	ListContacts      Action = "contact.list"   // one's own
+	AddContact        Action = "contact.add"    // to one's own
+	RemoveContact     Action = "contact.remove" // from one's own
+	Signal            Action = "signal"         // with others, over a socket
+	PlaceCall         Action = "call.place"
+	ReadCalls         Action = "call.read" // those that oneself has missed
 )
 
 // Request is a question to the policy.
@@ -115,6 +123,16 @@ func grants(action Action) bool {
 	return action == EnterRoom || action == AddParticipant || action == EnterMeeting || action == UseRelay
 }
 
+// personal reports whether the action is about the caller as a person, which
+// back ends and operators on the machine are not.
+func personal(action Action) bool {
+	switch action {
+	case ReadUser, EraseUser, ListContacts, AddContact, RemoveContact, Signal, PlaceCall, ReadCalls:
+		return true
+	}
+	return false
+}
+
 // standing is what a caller is to a room, by the first rule that knows it, and
 // the most that it can be granted there.
 type standing struct {
@@ -133,6 +151,7 @@ var (
 	errInvited  = usher.Errorf(usher.Forbidden, "invite_required", "This room is entered with an invite; ask one of its hosts for one.")
 	errHost     = usher.Errorf(usher.Forbidden, "host_only", "Only the room's owner and its hosts may do this.")
 	errKind     = usher.Errorf(usher.Forbidden, "not_allowed", "Guests and unknown callers may not do this.")
+	errUsers    = usher.Errorf(usher.Forbidden, "users_only", "Only users, whom an issuer vouches for, may do this: sign in as one.")
 	errNoRoom   = usher.Errorf(usher.NotFound, "room_not_found", "There is no such room.")
 )
 
@@ -142,6 +161,8 @@ func (p *Policy) standing(req Request) (standing, *usher.Error) {
 	switch {
 	case !id.Known():
 		return standing{rule: "nobody"}, errNobody
+	case personal(req.Action) && id.Kind != usher.UserIdentity && !(req.Action == Signal && id.Kind == usher.GuestIdentity):
+		return standing{rule: "users only"}, errUsers
 	case id.Kind == usher.LocalIdentity:
 		return standing{"local operator", usher.Host, usher.Speaker}, nil
 	case req.Banned && (grants(req.Action) || !id.Operator):
@@ -164,7 +185,7 @@ func (p *Policy) withoutRoom(req Request) (standing, *usher.Error) {
 	case usher.UserIdentity, usher.ClientIdentity:
 		return standing{"known caller", usher.Speaker, usher.Speaker}, nil
 	case usher.GuestIdentity:
-		if req.Action == UseRelay {
+		if req.Action == UseRelay || req.Action == Signal {
 			return standing{"invite", req.Identity.Role, req.Identity.Role}, nil
 		}
 	case usher.PublicIdentity:

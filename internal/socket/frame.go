@@ -114,6 +114,18 @@ func closeFrame(code Code, reason string) []byte {
 	return frame(ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(code), cutReason(reason)))
 }
 
+// frameText returns the payload of a frame that textFrame made.
+func frameText(f []byte) []byte {
+	switch f[1] {
+	case 126:
+		return f[4:]
+	case 127:
+		return f[10:]
+	default:
+		return f[2:]
+	}
+}
+
 func frame(op ws.OpCode, payload []byte) []byte {
 	h := header{Fin: true, OpCode: op, Length: int64(len(payload))}
 	b := make([]byte, ws.MaxHeaderSize, ws.MaxHeaderSize+len(payload))

@@ -151,6 +151,9 @@ func (g *Group) release(c *Conn) {
 	}
 }
 
+// Speaks reports whether a request that is upgraded will speak the subprotocol.
+func (g *Group) Speaks(r *http.Request, subprotocol string) bool { return g.choose(r) == subprotocol }
+
 // choose picks the first subprotocol of the client's that is spoken here.
 func (g *Group) choose(r *http.Request) string {
 	for name := range tokens(r.Header, "Sec-WebSocket-Protocol") {

@@ -12,6 +12,9 @@ type Prepared struct{ frame []byte }
 // Prepare copies a text message, which must be UTF-8, into a frame.
 func Prepare(data []byte) Prepared { return Prepared{textFrame(data)} }
 
+// Text returns the message, which must not be changed.
+func (m Prepared) Text() []byte { return frameText(m.frame) }
+
 // Send queues a copy of a text message, which must be UTF-8. It never blocks: a
 // message that no longer fits in the queue closes the connection with
 // [CodeTooSlow] instead, and [ErrClosed] is returned, as it is from then on.

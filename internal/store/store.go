@@ -40,6 +40,8 @@ var (
 	// ErrDelete is returned by a change function to have the record deleted, where
 	// the contract says that it can.
 	ErrDelete = errors.New("delete the record")
+	// ErrFull: there may be no more of them.
+	ErrFull = errors.New("full")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("store is closed")
 )
@@ -52,6 +54,9 @@ type DB interface {
 	Once() Once
 	Members() Members
 	Invites() Invites
+	Users() Users
+	Contacts() Contacts
+	Calls() Calls
 	Takings() Takings
 	Stays() Stays
 	Record() Record
@@ -185,6 +190,10 @@ type Once interface {
 	// has not expired at now and still has the value old. If it has another,
 	// Replace returns it, and ErrExists; if there is none, ErrNotFound.
 	Replace(ctx context.Context, now time.Time, old []byte, m Mark) (Mark, error)
+	// Take returns a mark that has not expired at now, and frees its name: of
+	// those who take it at once, one is given it. The others, and whoever takes
+	// what is not there, get ErrNotFound.
+	Take(ctx context.Context, now time.Time, name string) (Mark, error)
 	// Sweep deletes marks that expired before now, at most limit of them, and
 	// returns how many there were.
 	Sweep(ctx context.Context, now time.Time, limit int) (int, error)
@@ -219,6 +228,49 @@ type Invites interface {
 	List(ctx context.Context, room usher.RoomKey, after usher.ID, limit int) ([]usher.Invite, error)
 	// Update changes one invite: a use is counted and checked in one step.
 	Update(ctx context.Context, room usher.RoomKey, id usher.ID, change func(usher.Invite) (usher.Invite, error)) (usher.Invite, error)
+}
+
+// Users keeps the people whom issuers vouch for.
+type Users interface {
+	// Create returns ErrExists if there is a user of that key.
+	Create(ctx context.Context, u usher.User) error
+	Get(ctx context.Context, app, key string) (usher.User, error)
+	// ByEmail finds the user of an address, in whatever case it is written. If
+	// several have it, it is whose token said so last, by ProvenAt and then by
+	// the bytes of the key. The empty address finds nobody.
+	ByEmail(ctx context.Context, app, email string) (usher.User, error)
+	// List returns an app's users after the given key, by the bytes of their keys.
+	List(ctx context.Context, app, after string, limit int) ([]usher.User, error)
+	Update(ctx context.Context, app, key string, change func(usher.User) (usher.User, error)) (usher.User, error)
+	// Delete removes a user together with every contact that is the user's and
+	// every one that is for it, and returns these in the order of their keys. It
+	// returns ErrNotFound if there is no such user; whoever was left in doubt
+	// may delete again.
+	Delete(ctx context.Context, app, key string) ([]usher.Contact, error)
+}
+
+// Contacts keeps whom each user lists.
+type Contacts interface {
+	// Add makes an entry, of which an owner may have most; 0 or less is no limit.
+	// It returns ErrNotFound if the owner or whom it is for is no user, ErrExists
+	// and the entry that is there if it is there, and else ErrFull if the owner
+	// has that many.
+	Add(ctx context.Context, c usher.Contact, most int) (usher.Contact, error)
+	// Get returns ErrNotFound if the owner does not list the user.
+	Get(ctx context.Context, app, owner, user string) (usher.Contact, error)
+	// List returns all whom the owner lists, by their folded e-mail addresses and
+	// then their keys.
+	List(ctx context.Context, app, owner string) ([]Listing, error)
+	// Remove returns ErrNotFound if the owner does not list the user.
+	Remove(ctx context.Context, app, owner, user string) error
+}
+
+// Listing is a contact with the user whom it is for.
+type Listing struct {
+	Contact usher.Contact
+	User    usher.User
+	// Mutual says that the user lists the owner, too.
+	Mutual bool
 }
 
 // Takings keeps, in one sequence, everything that was taken away.

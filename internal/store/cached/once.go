@@ -40,6 +40,12 @@ func (s *once) Replace(ctx context.Context, now time.Time, old []byte, m store.M
 	return s.Once.Replace(ctx, now, old, m)
 }
 
+// Take implements [store.Once].
+func (s *once) Take(ctx context.Context, now time.Time, name string) (store.Mark, error) {
+	defer s.kept.writing(name)()
+	return s.Once.Take(ctx, now, name)
+}
+
 // Sweep implements [store.Once].
 func (s *once) Sweep(ctx context.Context, now time.Time, limit int) (int, error) {
 	defer s.kept.forget(func(m store.Mark) bool { return m.Expires.Before(now) })

@@ -17,6 +17,7 @@ const (
 	selectMark = "SELECT name, value, expires FROM marks WHERE name = $1"
 	upsertMark = "INSERT INTO marks (name, value, expires) VALUES ($1, $2, $3)" +
 		" ON CONFLICT (name) DO UPDATE SET value = excluded.value, expires = excluded.expires"
+	deleteMark = "DELETE FROM marks WHERE name = $1"
 	sweepMarks = "DELETE FROM marks WHERE name IN (SELECT name FROM marks WHERE expires < $1 ORDER BY expires LIMIT $2)"
 )
 
@@ -66,6 +67,23 @@ func (s once) Replace(ctx context.Context, now time.Time, old []byte, m store.Ma
 		return store.Mark{}, err
 	}
 	return there, err
+}
+
+// Take looks before it writes, so that whoever guesses names costs a read.
+func (s once) Take(ctx context.Context, now time.Time, name string) (store.Mark, error) {
+	if _, err := one(ctx, s.db.reader, markFields, selectMark, name); err != nil {
+		return store.Mark{}, err
+	}
+	return write(ctx, s.db.writer, func(t *tx) (store.Mark, error) {
+		m, err := one(context.Background(), t, markFields, selectMark, name)
+		if err != nil {
+			return store.Mark{}, err
+		}
+		if !m.Expires.After(now) {
+			return store.Mark{}, store.ErrNotFound
+		}
+		return m, t.exec(deleteMark, name)
+	})
 }
 
 func (s once) Sweep(ctx context.Context, now time.Time, n int) (int, error) {

@@ -185,6 +185,15 @@ func (db *DB) Members() store.Members { return members{db} }
 // Invites returns the codes that let guests in.
 func (db *DB) Invites() store.Invites { return invites{db} }
 
+// Users returns the people whom issuers vouch for.
+func (db *DB) Users() store.Users { return users{db} }
+
+// Contacts returns whom each user lists.
+func (db *DB) Contacts() store.Contacts { return contacts{db} }
+
+// Calls returns the calls between people.
+func (db *DB) Calls() store.Calls { return calls{db} }
+
 // Takings returns the sequence of what was taken away.
 func (db *DB) Takings() store.Takings { return takings{db} }
 

@@ -131,26 +131,29 @@ func (s rooms) DueParticipants(ctx context.Context, now time.Time, n int) ([]ush
 	return all(ctx, s.db.reader, participantKeyFields, selectDueParticipants, now.UnixMicro(), limit(n))
 }
 
-// Stranded asks for each gap between the live nodes, so that the index is read
-// only where there is something to find, and not past all who are connected.
 func (s rooms) Stranded(ctx context.Context, alive []usher.ID, n int) ([]usher.ParticipantKey, error) {
-	const from = "SELECT app, room, id FROM participants WHERE hold = 'socket'"
-	var gaps []string
-	var args []any
+	gaps, args := otherNodes("SELECT app, room, id FROM participants WHERE hold = 'socket'", "node", alive)
+	args = append(args, limit(n))
+	text := strings.Join(gaps, " UNION ALL ") + fmt.Sprintf(" LIMIT $%d", len(args))
+	return all(ctx, s.db.reader, participantKeyFields, text, args...)
+}
+
+// otherNodes asks for each gap between the live nodes, so that the index is
+// read only where there is something to find, and not past all who are
+// connected.
+func otherNodes(from, column string, alive []usher.ID) (gaps []string, args []any) {
 	for i, node := range slices.Compact(slices.Sorted(slices.Values(alive))) {
 		args = append(args, string(node))
 		if i == 0 {
-			gaps = append(gaps, from+" AND node < $1")
+			gaps = append(gaps, from+" AND "+column+" < $1")
 		} else {
-			gaps = append(gaps, from+fmt.Sprintf(" AND node > $%d AND node < $%d", i, i+1))
+			gaps = append(gaps, from+fmt.Sprintf(" AND %s > $%d AND %s < $%d", column, i, column, i+1))
 		}
 	}
 	if last := len(args); last == 0 {
 		gaps = append(gaps, from)
 	} else {
-		gaps = append(gaps, from+fmt.Sprintf(" AND node > $%d", last))
+		gaps = append(gaps, from+fmt.Sprintf(" AND %s > $%d", column, last))
 	}
-	args = append(args, limit(n))
-	text := strings.Join(gaps, " UNION ALL ") + fmt.Sprintf(" LIMIT $%d", len(args))
-	return all(ctx, s.db.reader, participantKeyFields, text, args...)
+	return gaps, args
 }

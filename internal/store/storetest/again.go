@@ -28,6 +28,8 @@ func (db againDB) Clients() store.Clients { return againClients{db.DB.Clients()}
 func (db againDB) Keys() store.Keys       { return againKeys{db.DB.Keys()} }
 func (db againDB) Invites() store.Invites { return againInvites{db.DB.Invites()} }
 func (db againDB) Stays() store.Stays     { return againStays{db.DB.Stays()} }
+func (db againDB) Calls() store.Calls     { return againCalls{db.DB.Calls()} }
+func (db againDB) Users() store.Users     { return againUsers{db.DB.Users()} }
 
 type againRooms struct{ store.Rooms }
 
@@ -68,4 +70,16 @@ type againStays struct{ store.Stays }
 
 func (s againStays) Change(ctx context.Context, key usher.StayKey, change func(usher.Stay) (usher.Stay, error)) (usher.Stay, error) {
 	return s.Stays.Change(ctx, key, again(change))
+}
+
+type againUsers struct{ store.Users }
+
+func (s againUsers) Update(ctx context.Context, app, key string, change func(usher.User) (usher.User, error)) (usher.User, error) {
+	return s.Users.Update(ctx, app, key, again(change))
+}
+
+type againCalls struct{ store.Calls }
+
+func (s againCalls) Update(ctx context.Context, key usher.CallKey, change func(usher.Call) (usher.Call, error)) (usher.Call, error) {
+	return s.Calls.Update(ctx, key, again(change))
 }

@@ -16,6 +16,7 @@ import (
 // stands apart from [Run] because it takes longer.
 func RunConcurrency(t *testing.T, open func(*testing.T) store.DB) {
 	runTests(t, open, concurrencyTests)
+	runTests(t, open, contactConcurrency)
 }
 
 // together calls f n times at once and returns how many calls succeeded. A
@@ -274,6 +275,28 @@ var concurrencyTests = []test{
 		for _, st := range left {
 			s.wantEqual("version and attempts since it was made", int64(st.Attempts), st.Version)
 		}
+	}},
+	{"of 300 calls of one pair one is made, and of its 300 accepts one wins", func(s *suite) {
+		made := s.together(300, func(i int) error {
+			c := usher.Call{App: usher.DefaultApp, ID: fmt.Sprint(i), Status: usher.CallInvited, InvitedAt: start, Due: start, Version: 1}
+			c.Caller.User, c.Callee.User = fmt.Sprint("user:", i%2), fmt.Sprint("user:", 1-i%2)
+			return s.db.Calls().Create(s.ctx, c)
+		}, store.ErrExists)
+		s.wantEqual("calls made", made, 1)
+		c, err := s.db.Calls().Live(s.ctx, usher.DefaultApp, usher.PairOf("user:0", "user:1"))
+		s.must(err)
+		won := s.together(300, func(i int) error {
+			_, err := s.db.Calls().Update(s.ctx, c.Key(), func(c usher.Call) (usher.Call, error) {
+				if c.Answered() {
+					return c, errRefused
+				}
+				c.Status, c.Callee.Device = usher.CallAccepted, fmt.Sprint(i)
+				return c, nil
+			})
+			return err
+		}, errRefused)
+		s.wantEqual("accepts", won, 1)
+		s.wantEqual("version", s.findCall(c).Version, int64(2))
 	}},
 	{"who follows the takings misses none and sees no gap", func(s *suite) {
 		entries := make([]usher.Taking, 300)

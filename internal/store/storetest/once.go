@@ -71,6 +71,22 @@ var onceTests = []test{
 		_, err = s.db.Once().Replace(s.ctx, later.Expires, []byte("two"), mark("five", 3*time.Hour))
 		s.wantErr("once it has expired", err, store.ErrNotFound)
 	}},
+	{"a mark that is taken is gone, and its name is free", func(s *suite) {
+		mark := store.Mark{Name: "ticket:a", Value: []byte("who"), Expires: start.Add(time.Minute)}
+		_, err := s.db.Once().Put(s.ctx, start, mark)
+		s.must(err)
+		_, err = s.db.Once().Take(s.ctx, start, "ticket:b")
+		s.wantErr("Take another name", err, store.ErrNotFound)
+		got, err := s.db.Once().Take(s.ctx, mark.Expires.Add(-time.Microsecond), mark.Name)
+		s.must(err)
+		s.wantEqual("Take", got, mark)
+		_, err = s.db.Once().Take(s.ctx, start, mark.Name)
+		s.wantErr("Take again", err, store.ErrNotFound)
+		_, err = s.db.Once().Put(s.ctx, start, mark)
+		s.must(err)
+		_, err = s.db.Once().Take(s.ctx, mark.Expires, mark.Name)
+		s.wantErr("Take when it has expired", err, store.ErrNotFound)
+	}},
 	{"a sweep deletes what has expired, and no more than it is told", func(s *suite) {
 		for i := range 5 {
 			_, err := s.db.Once().Put(s.ctx, start, store.Mark{Name: fmt.Sprint(i), Expires: start.Add(time.Duration(i+1) * time.Second)})

@@ -1,0 +1,178 @@
+// Package signaling is the hub that people's connections meet at: it relays
+// what they tell each other, knows who is there, lets calls ring, and carries
+// the messages of rooms. The protocol is docs/signaling.md.
+//
+// A connection costs what package socket needs, and a session of some hundred
+// bytes: no goroutine, timer or buffer of its own. A message is looked through
+// once for its envelope; its payload is passed on as it came, in one frame that
+// all receivers share.
+//
+// Lock order: place.mu, user.mu, Hub.mu, room.mu; never two of a kind. Sockets
+// are written to under user.mu, which keeps the order of what a session is told;
+// that never blocks.
+package signaling
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"usher"
+	"usher/internal/access"
+	"usher/internal/bus"
+	"usher/internal/call"
+	"usher/internal/identity"
+	"usher/internal/limit"
+	"usher/internal/socket"
+	"usher/internal/store"
+)
+
+// Deps is what a [Hub] works with.
+type Deps struct {
+	Access *access.Access
+	Calls  store.Calls
+	Bus    bus.Bus
+	// Identity knows the bearers of tokens.
+	Identity identity.Authenticator
+	// Origins are those whose pages may connect, beside our own, and Loopback
+	// also lets all of this machine: as for the native API.
+	Origins  []string
+	Loopback bool
+	// Failed is how often one address may fail to authenticate, and Proxies
+	// those whose X-Forwarded-For is believed.
+	Failed  limit.Rate
+	Proxies []netip.Prefix
+	IDs     *usher.IDSource
+	Now     func() time.Time
+	Logger  *slog.Logger
+	Metrics prometheus.Registerer
+	// Random is where the key of resume tokens comes from; nil is crypto/rand.
+	Random io.Reader
+}
+
+// Hub is all connections of this node. It is safe for concurrent use.
+type Hub struct {
+	Deps
+	config  Config
+	node    usher.ID
+	sockets *socket.Group
+	calls   *call.Service
+	pending *call.Pending[heldBack]
+	failed  *limit.Keyed
+	// strangers limits the calls to people who do not list the caller.
+	strangers *limit.Keyed
+	metrics   *metrics
+	key       [32]byte // of resume tokens
+
+	// mu guards the maps, and is held for look-ups only.
+	mu       sync.RWMutex
+	users    map[userKey]*user
+	sessions map[string]*session // by handle
+	rooms    map[usher.RoomKey]*room
+
+	tend  tender
+	nodes nodes
+}
+
+// userKey finds a user: key is the identity's.
+type userKey struct{ app, key string }
+
+// New returns a hub. Run must be running for as long as it is used.
+func New(config Config, calls call.Config, deps Deps) (*Hub, error) {
+	if deps.Random == nil {
+		deps.Random = rand.Reader
+	}
+	h := &Hub{
+		Deps: deps, config: config.complete(), node: deps.IDs.New(),
+		pending: call.NewPending[heldBack](calls.Candidates),
+		failed:  limit.New(deps.Failed, deps.Now), strangers: limit.New(strangers, deps.Now),
+		metrics:  newMetrics(deps.Metrics),
+		users:    make(map[userKey]*user),
+		sessions: make(map[string]*session),
+		rooms:    make(map[usher.RoomKey]*room),
+		tend:     newTender(),
+	}
+	if _, err := io.ReadFull(deps.Random, h.key[:]); err != nil {
+		return nil, err
+	}
+	h.sockets = socket.NewGroup(socket.Config{
+		ReadLimit: int64(h.config.MaxMessage), QueueLimit: h.config.Queue, PingEvery: h.config.pingEvery(), IdleTimeout: h.config.Idle,
+		Origins: h.allowsPage, Subprotocols: []string{Subprotocol}, Logger: deps.Logger,
+	})
+	h.calls = call.New(calls, call.Deps{
+		Store: deps.Calls, IDs: deps.IDs, Now: deps.Now, Logger: deps.Logger, Node: h.node, Changed: h.callChanged,
+	})
+	return h, nil
+}
+
+// Start takes over what a process that is no more has left. Nothing may be
+// served before.
+func (h *Hub) Start(ctx context.Context) error {
+	_, err := h.calls.Recover(ctx)
+	return err
+}
+
+// Run does what is due, until ctx ends.
+func (h *Hub) Run(ctx context.Context) {
+	var work sync.WaitGroup
+	for _, f := range []func(context.Context){h.calls.Run, h.sweep, h.tendPresence, h.meetNodes} {
+		work.Go(func() { f(ctx) })
+	}
+	work.Wait()
+}
+
+// Shutdown tells every client to come back soon, lets nobody new in, and
+// returns when all connections are closed.
+func (h *Hub) Shutdown(ctx context.Context) error {
+	return h.sockets.Shutdown(ctx, socket.CodeRestart, "The server restarts; connect again.")
+}
+
+// stepTime bounds one step in the store on behalf of one message.
+const stepTime = 10 * time.Second
+
+func (h *Hub) step() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), stepTime)
+}
+
+// sweepEvery is how exactly expiry, lifetimes and the ends of sessions are kept.
+const sweepEvery = time.Second
+
+// sweep looks after sessions whose time has come, until ctx ends.
+func (h *Hub) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	var due []*session
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := h.Now()
+		h.mu.RLock()
+		for _, s := range h.sessions {
+			if at := s.due.Load(); at != 0 && at <= now.UnixNano() {
+				due = append(due, s)
+			}
+		}
+		h.mu.RUnlock()
+		for _, s := range due {
+			s.settle(now)
+		}
+		clear(due)
+		due = due[:0]
+	}
+}
+
+// user returns who is connected under that key, or nil.
+func (h *Hub) user(app, key string) *user {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.users[userKey{app, key}]
+}

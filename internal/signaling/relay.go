@@ -1,0 +1,184 @@
+package signaling
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"usher"
+	"usher/internal/call"
+	"usher/internal/socket"
+)
+
+var (
+	errUnknownAction = usher.Errorf(usher.Invalid, "unknown_action", "There is no such action for clients.")
+	errNoDestination = usher.Errorf(usher.Invalid, "no_destination", "The message does not say whom it is for.")
+	errUnreachable   = usher.Errorf(usher.NotFound, "unreachable", "Nobody was reached: they are not connected, or have not listed you.")
+	errUsersOnly     = usher.Errorf(usher.Forbidden, "users_only", "Only users, whom an issuer vouches for, can call and be called.")
+)
+
+// serve handles a message of an authenticated client.
+func (l *link) serve(e *envelope, now time.Time) {
+	l.refusals = 0
+	switch string(e.action) {
+	case "ping":
+		_ = l.conn.SendPrepared(pong)
+	case "pong":
+	case "auth":
+		l.renew(e)
+	case "ack":
+		l.acknowledge(e)
+	case "presence":
+		l.setStatus(e)
+	case "resume", "hello", "error", "contacts.changed":
+		l.fail(e, errUnknownAction)
+	default:
+		var err error
+		switch {
+		case bytes.HasPrefix(e.action, []byte("call.")):
+			err = l.call(e, now)
+		case bytes.HasPrefix(e.action, []byte("room.")):
+			err = l.inRoom(e, now)
+		case e.has(fieldRoom):
+			err = l.relayInRoom(e, now)
+		default:
+			err = l.relayTo(e, now)
+		}
+		if err != nil {
+			l.fail(e, err)
+		}
+	}
+}
+
+// acknowledge takes that the client has handled call events.
+func (l *link) acknowledge(e *envelope) {
+	var seq uint64
+	if json.Unmarshal(e.seq, &seq) != nil {
+		l.fail(e, malformed("An ack needs a seq, which is a number."))
+		return
+	}
+	s := l.session
+	s.user.mu.Lock()
+	defer s.user.mu.Unlock()
+	s.acknowledge(seq)
+}
+
+// heldBack is a message that waits until its call's offer has passed.
+type heldBack struct {
+	frame  socket.Prepared
+	handle string
+}
+
+// relayTo relays a message to a user, or to the other party of a call.
+func (l *link) relayTo(e *envelope, now time.Time) error {
+	h, s, me := l.hub, l.session, l.session.user
+	if !me.isPerson() {
+		return errUnreachable // guests meet others in rooms only
+	}
+	key, c, err := l.destination(e)
+	if err != nil {
+		return err
+	}
+	handle := string(e.toConnection)
+	if c != nil && c.Answered() && handle == "" {
+		handle = c.Party(key).Device
+	}
+	frame := l.frame(e, me.from(key), "", now)
+	if c != nil && candidate(e.action) && h.pending.Hold(c.Key(), me.key, heldBack{frame, handle}) {
+		l.ack(e, "", nil)
+		return nil
+	}
+	allowed := key == me.key || me.inCallWith(key)
+	if !allowed {
+		if allowed, err = h.Access.Lists(context.Background(), me.app, key, me.key); err != nil {
+			return err
+		}
+	}
+	if !allowed && !s.sharesRoom(key) || !h.deliver(userKey{me.app, key}, frame, handle) {
+		return errUnreachable
+	}
+	h.metrics.relayed.Inc()
+	if c != nil && offer(e.action) {
+		h.release(*c, me.key)
+	}
+	l.ack(e, "", nil)
+	return nil
+}
+
+// destination returns the key of whom a message is for, and the call that it is
+// about, if that is one that the server knows.
+func (l *link) destination(e *envelope) (key string, c *usher.Call, err error) {
+	me := l.session.user
+	if e.has(fieldTo) {
+		key = usher.KeyOfUserID(me.issuer, string(e.to))
+	}
+	if e.has(fieldCallID) {
+		c = me.callOf(e.callID, key)
+	}
+	switch {
+	case key != "":
+		return key, c, nil
+	case c != nil:
+		return c.Peer(me.key), c, nil
+	case e.has(fieldCallID):
+		return "", nil, call.ErrNotFound
+	default:
+		return "", nil, errNoDestination
+	}
+}
+
+// candidate reports whether a message may have to wait for an offer.
+func candidate(action []byte) bool {
+	return string(action) == "candidate" || string(action) == "candidates"
+}
+
+// offer reports whether a message is what candidates wait for.
+func offer(action []byte) bool {
+	switch string(action) {
+	case "sdp", "offer", "answer":
+		return true
+	}
+	return false
+}
+
+// release sends what was held of a side of a call whose offer has passed.
+func (h *Hub) release(c usher.Call, from string) {
+	to := c.Peer(from)
+	for _, m := range h.pending.Open(c.Key(), from) {
+		if m.handle == "" && c.Answered() {
+			m.handle = c.Party(to).Device
+		}
+		h.deliver(userKey{c.App, to}, m.frame, m.handle)
+	}
+}
+
+// deliver queues a message for a user's connections, or for one of them, and
+// reports whether there was any. Whether other nodes got it nobody knows.
+func (h *Hub) deliver(to userKey, m socket.Prepared, handle string) bool {
+	sent := 0
+	if u := h.user(to.app, to.key); u != nil {
+		sent = u.send(m, handle)
+	}
+	return h.nodes.relay(h, to, m, handle) || sent > 0
+}
+
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// frame makes what receivers get of a message: who sent it, and what was sent
+// as it was written.
+func (l *link) frame(e *envelope, from []byte, participant usher.ID, now time.Time) socket.Prepared {
+	buf := buffers.Get().(*[]byte)
+	b := appendSender((*buf)[:0], from, l.session.handle, now)
+	if participant != "" {
+		b = append(b, `,"fromParticipant":"`...)
+		b = append(b, participant...)
+		b = append(b, '"')
+	}
+	b = append(e.appendRelayed(b), '}')
+	frame := socket.Prepare(b)
+	*buf = b
+	buffers.Put(buf)
+	return frame
+}
