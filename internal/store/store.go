@@ -51,6 +51,7 @@ type DB interface {
 	Invites() Invites
 	Takings() Takings
 	Record() Record
+	Sessions() Sessions
 	// Ping fails when the store can't serve.
 	Ping(ctx context.Context) error
 	// Close waits for the writes that were accepted, and closes the store.
@@ -258,4 +259,20 @@ type Record interface {
 	// that it holds nobody up: the steps before an error stand, and the number
 	// says so.
 	Trim(ctx context.Context, before time.Time, keep int64) (int, error)
+}
+
+// Sessions keeps the sessions of opaque tokens, by the digests of those.
+type Sessions interface {
+	// Create returns ErrExists if there is a session with that token, or with
+	// that id.
+	Create(ctx context.Context, s usher.Session) error
+	// Get returns a session also when its time is over.
+	Get(ctx context.Context, token usher.Digest) (usher.Session, error)
+	// Of returns the sessions of an identity's key by the time they were made.
+	// The id that it goes on after need not exist any more.
+	Of(ctx context.Context, app, identity string, after usher.ID, limit int) ([]usher.Session, error)
+	Update(ctx context.Context, token usher.Digest, change func(usher.Session) (usher.Session, error)) (usher.Session, error)
+	// Sweep deletes sessions that expired before now, at most limit of them, and
+	// returns how many there were.
+	Sweep(ctx context.Context, now time.Time, limit int) (int, error)
 }

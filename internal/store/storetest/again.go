@@ -23,10 +23,11 @@ func again[T any](change func(T) (T, error)) func(T) (T, error) {
 
 type againDB struct{ store.DB }
 
-func (db againDB) Rooms() store.Rooms     { return againRooms{db.DB.Rooms()} }
-func (db againDB) Clients() store.Clients { return againClients{db.DB.Clients()} }
-func (db againDB) Keys() store.Keys       { return againKeys{db.DB.Keys()} }
-func (db againDB) Invites() store.Invites { return againInvites{db.DB.Invites()} }
+func (db againDB) Rooms() store.Rooms       { return againRooms{db.DB.Rooms()} }
+func (db againDB) Clients() store.Clients   { return againClients{db.DB.Clients()} }
+func (db againDB) Keys() store.Keys         { return againKeys{db.DB.Keys()} }
+func (db againDB) Invites() store.Invites   { return againInvites{db.DB.Invites()} }
+func (db againDB) Sessions() store.Sessions { return againSessions{db.DB.Sessions()} }
 
 type againRooms struct{ store.Rooms }
 
@@ -61,4 +62,10 @@ type againInvites struct{ store.Invites }
 
 func (s againInvites) Update(ctx context.Context, room usher.RoomKey, id usher.ID, change func(usher.Invite) (usher.Invite, error)) (usher.Invite, error) {
 	return s.Invites.Update(ctx, room, id, again(change))
+}
+
+type againSessions struct{ store.Sessions }
+
+func (s againSessions) Update(ctx context.Context, token usher.Digest, change func(usher.Session) (usher.Session, error)) (usher.Session, error) {
+	return s.Sessions.Update(ctx, token, again(change))
 }

@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(*testing.T) store.DB) {
 		{"Invites", inviteTests},
 		{"Takings", takingTests},
 		{"Record", recordTests},
+		{"Sessions", sessionTests},
 		{"Closing", closeTests},
 	} {
 		t.Run(group.name, func(t *testing.T) { runTests(t, open, group.tests) })
