@@ -276,3 +276,59 @@ type Sessions interface {
 	// returns how many there were.
 	Sweep(ctx context.Context, now time.Time, limit int) (int, error)
 }
+
+// Entries are a part of a document's log: changes that were written down
+// together, encoded. What is in the body is not the store's concern.
+type Entries struct {
+	// First and Last are the numbers of the first change and of the last.
+	First, Last int64
+	// At is when they were written down.
+	At time.Time
+	// Body is never empty.
+	Body []byte
+}
+
+// Head says what there is of a document. Its zero value is a document that
+// nothing was ever written of.
+type Head struct {
+	// Last is the number of the last change, and At when it was written down. It
+	// never goes back, also when what it counts was compacted.
+	Last int64
+	At   time.Time
+	// Snapshot is the number of the last change that the snapshot holds; 0 is no
+	// snapshot. It has Parts parts. Generation tells it from other snapshots with
+	// the same number.
+	Snapshot   int64
+	Generation int64
+	Parts      int
+}
+
+// Documents keeps one document for each room, as a log and a snapshot of what
+// the log came to before: a document is what its snapshot says, changed by the
+// log after it. It does not ask whether the room is there.
+//
+// A snapshot is written part by part, so that none is larger than any store's
+// records, and holds up nobody; it counts from the moment at which
+// [Documents.Compact] says so.
+type Documents interface {
+	// Head says what there is of the document.
+	Head(ctx context.Context, room usher.RoomKey) (Head, error)
+	// Append adds to the end of the log: e.First must be the number after the
+	// last one, or nothing is written and ErrExists returned, since somebody else
+	// wrote meanwhile.
+	Append(ctx context.Context, room usher.RoomKey, e Entries) error
+	// Log returns what follows a number, in order.
+	Log(ctx context.Context, room usher.RoomKey, after int64, limit int) ([]Entries, error)
+
+	// PutPart writes one part of a snapshot that is being made; parts count from
+	// 0. It can be written again.
+	PutPart(ctx context.Context, room usher.RoomKey, generation int64, part int, body []byte) error
+	// Part returns one part of a snapshot.
+	Part(ctx context.Context, room usher.RoomKey, generation int64, part int) ([]byte, error)
+	// Compact makes a snapshot, all parts of which are written, that of the
+	// document, if the one there is was made of fewer changes or in an earlier
+	// generation; ErrExists says that it was not. It then deletes all parts of
+	// other snapshots of earlier generations, and the log up to the snapshot; what
+	// of that an error leaves is deleted by the next one.
+	Compact(ctx context.Context, room usher.RoomKey, snapshot, generation int64, parts int) error
+}
