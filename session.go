@@ -29,11 +29,19 @@ type Session struct {
 type Pass struct {
 	Room ID
 	// Grant is the id of the decision that allowed it.
-	Grant       ID
+	Grant ID
+	// Permissions are those that were granted, and Most, if there are any, those
+	// that they are cut down to for now: see [Pass.May].
 	Permissions Permissions
-	// Most, if there are any, is what the permissions were cut down to since:
-	// renewing does not give more.
-	Most Permissions
+	Most        Permissions
+}
+
+// May returns the permissions that are in force.
+func (p Pass) May() Permissions {
+	if len(p.Most) == 0 {
+		return p.Permissions
+	}
+	return p.Permissions.And(p.Most)
 }
 
 // CreatedAt is when the session was made.

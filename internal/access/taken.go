@@ -18,6 +18,8 @@ type taken struct {
 	seq  int64
 	void map[target]*voided
 	bans map[banKey]*exclusion
+	// changes are since when connections know what an identity may do.
+	changes map[banKey]time.Time
 }
 
 // target is one thing that a revocation can name.
@@ -55,7 +57,7 @@ func (e *exclusion) voids(made, now time.Time) bool {
 }
 
 func newTaken() *taken {
-	return &taken{void: make(map[target]*voided), bans: make(map[banKey]*exclusion)}
+	return &taken{void: make(map[target]*voided), bans: make(map[banKey]*exclusion), changes: make(map[banKey]time.Time)}
 }
 
 func targetOf(app string, t usher.Target) target {
@@ -86,6 +88,8 @@ func (k *taken) apply(t usher.Taking) bool {
 	case usher.Unban:
 		e := k.excluded(key)
 		e.lifted, e.before = true, latest(e.before, t.At())
+	case usher.Change:
+		k.changes[key] = latest(k.changes[key], t.At())
 	case usher.Revocation:
 		name := targetOf(t.App, t.Target)
 		v := k.void[name]
