@@ -134,7 +134,7 @@ func (a *Access) startRecord() {
 // come back any more, since from then on nobody may be called gone.
 func (a *Access) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, work := range []func(context.Context){a.rooms.Run, a.sweepMarks, a.sweepSessions, a.follow} {
+	for _, work := range []func(context.Context){a.rooms.Run, a.sweepMarks, a.sweepSessions, a.expireVisits, a.follow} {
 		wg.Go(func() { work(ctx) })
 	}
 	wg.Wait()

@@ -343,13 +343,8 @@ func (a *Access) follow(ctx context.Context) {
 // putOut detaches every connection on this node whose place is void.
 func (a *Access) putOut() {
 	now := a.now()
-	a.mu.Lock()
-	halls := make([]*hall, 0, len(a.halls))
-	for _, h := range a.halls {
-		halls = append(halls, h)
-	}
-	a.mu.Unlock()
-	for _, h := range halls {
+	for _, h := range a.openHalls() {
+		h.endVisits(now)
 		for _, at := range h.some(func(at *Attachment) bool { return at.place.Load() != nil }) {
 			if t, ok := a.taken.fromParticipant(*at.place.Load(), now); ok {
 				at.detach(End{Revoked, reasonOf(t)})
