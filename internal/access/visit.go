@@ -80,7 +80,7 @@ func (v *Visit) User() string { return v.session.Load().User }
 // session may do something else ends.
 func (v *Visit) Permissions() usher.Permissions {
 	pass, _ := v.session.Load().Pass(v.key.ID)
-	return pass.Permissions
+	return pass.May()
 }
 
 // End ends the visit; only the first call counts. Detached may still be called

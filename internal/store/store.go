@@ -52,6 +52,7 @@ type DB interface {
 	Takings() Takings
 	Record() Record
 	Sessions() Sessions
+	Documents() Documents
 	// Ping fails when the store can't serve.
 	Ping(ctx context.Context) error
 	// Close waits for the writes that were accepted, and closes the store.
@@ -288,6 +289,16 @@ type Entries struct {
 	Body []byte
 }
 
+// Snapshot is what a document came to at one of its changes.
+type Snapshot struct {
+	// ID tells snapshots apart; whoever makes one chooses it.
+	ID usher.ID
+	// Last is the number of the last change that it holds.
+	Last int64
+	// Parts is of how many parts it consists.
+	Parts int
+}
+
 // Head says what there is of a document. Its zero value is a document that
 // nothing was ever written of.
 type Head struct {
@@ -295,40 +306,36 @@ type Head struct {
 	// never goes back, also when what it counts was compacted.
 	Last int64
 	At   time.Time
-	// Snapshot is the number of the last change that the snapshot holds; 0 is no
-	// snapshot. It has Parts parts. Generation tells it from other snapshots with
-	// the same number.
-	Snapshot   int64
-	Generation int64
-	Parts      int
+	// Snapshot is what the document begins with; zero if it has none.
+	Snapshot Snapshot
 }
 
-// Documents keeps one document for each room, as a log and a snapshot of what
-// the log came to before: a document is what its snapshot says, changed by the
-// log after it. It does not ask whether the room is there.
+// Documents keeps one document for each room, as a snapshot and a log: a
+// document is what its snapshot says, changed by the log after that. It does not
+// ask whether the room is there.
 //
-// A snapshot is written part by part, so that none is larger than any store's
-// records, and holds up nobody; it counts from the moment at which
-// [Documents.Compact] says so.
+// A snapshot is written part by part, so that none is larger than what any store
+// can hold in one record, and holds up nobody. It counts from the moment at
+// which [Documents.Compact] says so.
 type Documents interface {
-	// Head says what there is of the document.
+	// Head says what there is of a document.
 	Head(ctx context.Context, room usher.RoomKey) (Head, error)
 	// Append adds to the end of the log: e.First must be the number after the
 	// last one, or nothing is written and ErrExists returned, since somebody else
-	// wrote meanwhile.
+	// has written meanwhile.
 	Append(ctx context.Context, room usher.RoomKey, e Entries) error
-	// Log returns what follows a number, in order.
+	// Log returns what follows a number, in order. It begins with the entries
+	// that the number is in the midst of.
 	Log(ctx context.Context, room usher.RoomKey, after int64, limit int) ([]Entries, error)
 
-	// PutPart writes one part of a snapshot that is being made; parts count from
-	// 0. It can be written again.
-	PutPart(ctx context.Context, room usher.RoomKey, generation int64, part int, body []byte) error
-	// Part returns one part of a snapshot.
-	Part(ctx context.Context, room usher.RoomKey, generation int64, part int) ([]byte, error)
-	// Compact makes a snapshot, all parts of which are written, that of the
-	// document, if the one there is was made of fewer changes or in an earlier
-	// generation; ErrExists says that it was not. It then deletes all parts of
-	// other snapshots of earlier generations, and the log up to the snapshot; what
-	// of that an error leaves is deleted by the next one.
-	Compact(ctx context.Context, room usher.RoomKey, snapshot, generation int64, parts int) error
+	// PutPart writes a part of a snapshot, or writes it again. Parts count from 0.
+	PutPart(ctx context.Context, room usher.RoomKey, snapshot usher.ID, part int, body []byte) error
+	// Part returns a part of a snapshot.
+	Part(ctx context.Context, room usher.RoomKey, snapshot usher.ID, part int) ([]byte, error)
+	// Compact has a document begin with a snapshot, all parts of which are
+	// written. It returns ErrExists, and does nothing, unless the document's
+	// snapshot is still that of the id replaces. It then deletes the log up to
+	// the snapshot, and the parts of all others: what an error leaves of those
+	// the next Compact deletes, and nobody reads.
+	Compact(ctx context.Context, room usher.RoomKey, next Snapshot, replaces usher.ID) error
 }

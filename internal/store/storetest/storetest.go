@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(*testing.T) store.DB) {
 		{"Takings", takingTests},
 		{"Record", recordTests},
 		{"Sessions", sessionTests},
+		{"Documents", documentTests},
 		{"Closing", closeTests},
 	} {
 		t.Run(group.name, func(t *testing.T) { runTests(t, open, group.tests) })
