@@ -19,6 +19,7 @@ import (
 
 	"usher"
 	"usher/internal/access"
+	"usher/internal/collab"
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/limit"
@@ -55,6 +56,7 @@ type Config struct {
 	// TURN is what clients are told of TURN servers, and TURNServer the embedded one.
 	TURN       turnrest.Config `yaml:"turn"`
 	TURNServer turn.Config     `yaml:"turnServer"`
+	Collab     collab.Config   `yaml:"collab"`
 	Log        Log             `yaml:"log"`
 	Compat     Compat          `yaml:"compat"`
 }
@@ -93,11 +95,12 @@ type Log struct {
 
 // Compat says which foreign dialects are spoken.
 type Compat struct {
-	VPaaS    VPaaSDialect    `yaml:"vpaas"`
-	Meetings MeetingsDialect `yaml:"meetings"`
-	Agora    AgoraDialect    `yaml:"agora"`
-	Janus    JanusDialect    `yaml:"janus"`
-	LiveKit  LiveKitDialect  `yaml:"livekit"`
+	VPaaS       VPaaSDialect       `yaml:"vpaas"`
+	Meetings    MeetingsDialect    `yaml:"meetings"`
+	Agora       AgoraDialect       `yaml:"agora"`
+	Janus       JanusDialect       `yaml:"janus"`
+	LiveKit     LiveKitDialect     `yaml:"livekit"`
+	RoomService RoomServiceDialect `yaml:"roomservice"`
 }
 
 // VPaaSDialect is the service API of Pexip VPaaS.
@@ -134,6 +137,15 @@ type LiveKitDialect struct {
 	Role    usher.Role   `yaml:"role" doc:"What everybody gets whom access: public serves: viewer, speaker, host, or a role of policy.roles. It has to be said."`
 }
 
+// RoomServiceDialect is Room Service: the service itself, and the route that
+// pages get their tokens from.
+type RoomServiceDialect struct {
+	Enabled  bool          `yaml:"enabled" doc:"Whether to be Room Service: /provision, /presence, /docs, /ws, /v1/sdk/rooms and /roomservice."`
+	Access   httpd.Access  `yaml:"access" doc:"By what those are known who call /roomservice/auth for a token: identity, session or public, as in compat.meetings.access. All else needs a key, or such a token."`
+	Role     usher.Role    `yaml:"role" doc:"What everybody gets whom access: public serves: viewer, speaker, host, or a role of policy.roles. It has to be said."`
+	Lifetime time.Duration `yaml:"lifetime" doc:"How long a token is good, from when it is given out and from each time that a connection which has it renews it: a page that stays connected keeps its token. Never longer than policy.maxLifetime at a time."`
+}
+
 // Default returns the configuration in force where nothing is said.
 func Default() Config {
 	return Config{
@@ -148,13 +160,15 @@ func Default() Config {
 		Agora:      agora.Config{TokenVersion: "007"},
 		Janus:      janus.DefaultConfig(),
 		TURNServer: turn.DefaultConfig(),
+		Collab:     collab.DefaultConfig(),
 		Log:        Log{Level: "info", Format: "text"},
 		Compat: Compat{
-			VPaaS:    VPaaSDialect{Enabled: true, Access: httpd.ByIdentity},
-			Meetings: MeetingsDialect{Access: httpd.ByIdentity},
-			Agora:    AgoraDialect{Access: httpd.ByIdentity},
-			Janus:    JanusDialect{Access: httpd.ByIdentity},
-			LiveKit:  LiveKitDialect{Access: httpd.ByIdentity},
+			VPaaS:       VPaaSDialect{Enabled: true, Access: httpd.ByIdentity},
+			Meetings:    MeetingsDialect{Access: httpd.ByIdentity},
+			Agora:       AgoraDialect{Access: httpd.ByIdentity},
+			Janus:       JanusDialect{Access: httpd.ByIdentity},
+			LiveKit:     LiveKitDialect{Access: httpd.ByIdentity},
+			RoomService: RoomServiceDialect{Access: httpd.ByIdentity, Lifetime: 6 * time.Hour},
 		},
 	}
 }
@@ -171,6 +185,7 @@ func Dev() Config {
 	c.Compat.Agora.Enabled = true
 	c.Compat.Janus.Enabled = true
 	c.Compat.LiveKit.Enabled = true
+	c.Compat.RoomService.Enabled = true
 	return c
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"usher"
 	"usher/internal/access"
+	"usher/internal/collab"
 	"usher/internal/config"
 	"usher/internal/httpd"
 	"usher/internal/identity"
@@ -64,6 +65,9 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"compat.agora.enabled": "true", "compat.agora.access": "public", "compat.agora.role": "viewer",
 		"compat.janus.enabled": "true", "compat.janus.access": "public", "compat.janus.role": "speaker",
 		"compat.livekit.enabled": "true", "compat.livekit.access": "public", "compat.livekit.role": "viewer",
+		"compat.roomservice.enabled": "true", "compat.roomservice.access": "public", "compat.roomservice.role": "viewer", "compat.roomservice.lifetime": "90m",
+		"collab.maxValue": "1", "collab.maxDocument": "2", "collab.maxItems": "3", "collab.maxObjects": "4", "collab.maxPresence": "5",
+		"collab.maxPeers": "6", "collab.grace": "7s", "collab.burst": "8", "collab.rate": "9",
 	}
 	claims := identity.ClaimNames{Subject: "uid", Email: "mail", EmailVerified: "ok", Name: "display", Groups: "teams"}
 	want := config.Config{
@@ -107,6 +111,9 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			UDP: "127.0.0.1:3478", TCP: "127.0.0.1:3479", Realm: "example.com", RelayAddress: "198.51.100.7",
 			MinPort: 50000, MaxPort: 50001, Quota: 3, AllowPeers: []string{"10.20.0.0/16"},
 		},
+		Collab: collab.Config{
+			MaxValue: 1, MaxDocument: 2, MaxItems: 3, MaxObjects: 4, MaxPresence: 5, MaxPeers: 6, Grace: 7 * time.Second, Burst: 8, Rate: 9,
+		},
 		Log: config.Log{Level: "debug", Format: "json"},
 		Compat: config.Compat{
 			VPaaS:    config.VPaaSDialect{Access: httpd.ByIdentity},
@@ -114,6 +121,9 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			Agora:    config.AgoraDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Viewer},
 			Janus:    config.JanusDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Speaker},
 			LiveKit:  config.LiveKitDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Viewer},
+			RoomService: config.RoomServiceDialect{
+				Enabled: true, Access: httpd.ToPublic, Role: usher.Viewer, Lifetime: 90 * time.Minute,
+			},
 		},
 	}
 

@@ -267,6 +267,9 @@ func (v *validator) compat(c Config) {
 	v.dialect(c, "compat.agora", MeetingsDialect(c.Compat.Agora), c.isRole, known)
 	v.dialect(c, "compat.janus", MeetingsDialect(c.Compat.Janus), c.canSpeak, speaks)
 	v.dialect(c, "compat.livekit", MeetingsDialect(c.Compat.LiveKit), c.isRole, known)
+	rooms := c.Compat.RoomService
+	v.dialect(c, "compat.roomservice", MeetingsDialect{rooms.Enabled, rooms.Access, rooms.Role}, c.isRole, known)
+	v.check("compat.roomservice.lifetime", rooms.Lifetime >= time.Second, "must be at least 1s")
 }
 
 // dialect checks a dialect that can be open to everybody, in a role that will do.

@@ -36,6 +36,9 @@ func (h *route) identify(r *http.Request) (usher.Identity, error) {
 // often from one address is not listened to for a while.
 func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
 	proof := ProofOf(r)
+	if proof.Malformed && h.dialect.BearerColon {
+		proof = proofWithColon(r)
+	}
 	if h.LoopbackOnly && proof.Empty() && fromElsewhere(r) {
 		return usher.Identity{}, errElsewhere
 	}
@@ -170,6 +173,19 @@ func ProofOf(r *http.Request) identity.Proof {
 		p.Malformed = true
 	}
 	return p
+}
+
+// proofWithColon is [ProofOf] where the scheme is written "Bearer:".
+func proofWithColon(r *http.Request) identity.Proof {
+	header := r.Header.Clone()
+	for i, value := range header["Authorization"] {
+		if scheme, token, found := strings.Cut(value, " "); found && strings.EqualFold(scheme, "Bearer:") {
+			header["Authorization"][i] = "Bearer " + token
+		}
+	}
+	spelled := *r
+	spelled.Header = header
+	return ProofOf(&spelled)
 }
 
 // addressKey is the key by which a request's address is limited.

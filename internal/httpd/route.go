@@ -73,6 +73,9 @@ type Dialect struct {
 	Access Access
 	// PublicRole is the role of those who are served without being known.
 	PublicRole usher.Role
+	// BearerColon also takes "Authorization: Bearer: TOKEN", as some old clients
+	// write it.
+	BearerColon bool
 	// MaxBody is the most that a request's body may have, in bytes; 0 is 64 KiB.
 	MaxBody int64
 }
