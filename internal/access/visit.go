@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"usher"
+	"usher/internal/policy"
+	"usher/internal/room"
 )
 
 // Changed is the reason of a visit's end after which the session is still good,
@@ -41,15 +43,15 @@ type Visit struct {
 // Visit brings a live connection of a session into one of its rooms. It is
 // registered before the store is asked whether the session is good, so that a
 // revocation that commits meanwhile finds it.
-func (a *Access) Visit(ctx context.Context, token usher.Secret, room usher.ID, visitor Visitor) (*Visit, error) {
+func (a *Access) Visit(ctx context.Context, token usher.Secret, ref usher.ID, visitor Visitor) (*Visit, error) {
 	// Which app the room is of only the session says.
-	s, _, err := a.SessionPass(ctx, token, room)
+	s, _, err := a.SessionPass(ctx, token, ref)
 	if err != nil {
 		return nil, err
 	}
-	v := &Visit{access: a, key: usher.RoomKey{App: s.App, ID: room}, token: s.Token, visitor: visitor, began: a.now()}
+	v := &Visit{access: a, key: usher.RoomKey{App: s.App, ID: ref}, token: s.Token, visitor: visitor, began: a.now()}
 	a.admit(v)
-	s, _, err = a.SessionPass(ctx, token, room)
+	s, _, err = a.SessionPass(ctx, token, ref)
 	if err != nil {
 		a.dismiss(v)
 		return nil, err
@@ -64,7 +66,7 @@ func (a *Access) Visit(ctx context.Context, token usher.Secret, room usher.ID, v
 		return nil, errSessionRevoked
 	}
 	a.metrics.attachments.Inc()
-	a.tell(ctx, usher.Event{Type: usher.Attached, App: s.App, Who: s.Who.Key(), Name: s.User, Actor: s.Who.Actor, Room: room})
+	a.tell(ctx, usher.Event{Type: usher.Attached, App: s.App, Who: s.Who.Key(), Name: s.User, Actor: s.Who.Actor, Room: ref})
 	return v, nil
 }
 
@@ -157,6 +159,34 @@ func (h *hall) endVisits(now time.Time) {
 			v.detach(end)
 		}
 	}
+}
+
+// DocumentToRead returns the room whose document a caller may read.
+func (a *Access) DocumentToRead(ctx context.Context, id usher.Identity, ref string) (usher.RoomKey, error) {
+	r, err := a.room(ctx, id, policy.ReadRoom, ref)
+	if err == nil && r.Status == usher.RoomEnded {
+		err = room.ErrEnded
+	}
+	return r.Key(), err
+}
+
+// DocumentToWrite returns the room whose document a back end may change: one to
+// which it could add somebody who may.
+func (a *Access) DocumentToWrite(ctx context.Context, id usher.Identity, ref string) (usher.RoomKey, error) {
+	r, err := a.rooms.Find(ctx, id.App, ref)
+	if err != nil {
+		return usher.RoomKey{}, err
+	}
+	d, err := a.decide(ctx, id, ask{action: policy.AddParticipant, room: &r, permissions: usher.Permissions{usher.Join, usher.PublishData}})
+	switch {
+	case err != nil:
+		return usher.RoomKey{}, err
+	case r.Status == usher.RoomEnded:
+		return usher.RoomKey{}, room.ErrEnded
+	case !d.Permissions.Has(usher.PublishData):
+		return usher.RoomKey{}, usher.Errorf(usher.Forbidden, "read_only", "You may read this document, but not change it.")
+	}
+	return r.Key(), nil
 }
 
 // expireEvery is how often visits are held against the time of their sessions,
