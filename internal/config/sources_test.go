@@ -67,7 +67,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"compat.livekit.enabled": "true", "compat.livekit.access": "public", "compat.livekit.role": "viewer",
 		"compat.roomservice.enabled": "true", "compat.roomservice.access": "public", "compat.roomservice.role": "viewer", "compat.roomservice.lifetime": "90m",
 		"collab.maxValue": "1", "collab.maxDocument": "2", "collab.maxItems": "3", "collab.maxObjects": "4", "collab.maxPresence": "5",
-		"collab.maxPeers": "6", "collab.grace": "7s", "collab.burst": "8", "collab.rate": "9",
+		"collab.maxPeers": "6", "collab.grace": "7s", "collab.rate": "8/1m",
 	}
 	claims := identity.ClaimNames{Subject: "uid", Email: "mail", EmailVerified: "ok", Name: "display", Groups: "teams"}
 	want := config.Config{
@@ -112,7 +112,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			MinPort: 50000, MaxPort: 50001, Quota: 3, AllowPeers: []string{"10.20.0.0/16"},
 		},
 		Collab: collab.Config{
-			MaxValue: 1, MaxDocument: 2, MaxItems: 3, MaxObjects: 4, MaxPresence: 5, MaxPeers: 6, Grace: 7 * time.Second, Burst: 8, Rate: 9,
+			MaxValue: 1, MaxDocument: 2, MaxItems: 3, MaxObjects: 4, MaxPresence: 5, MaxPeers: 6, Grace: 7 * time.Second, Rate: limit.Rate{Count: 8, Per: time.Minute},
 		},
 		Log: config.Log{Level: "debug", Format: "json"},
 		Compat: config.Compat{

@@ -32,6 +32,7 @@ func (c Config) Validate() []usher.FieldProblem {
 	v.section("limits", c.Limits.Validate())
 	v.section("audit", c.Record.Validate())
 	v.section("rooms", c.Rooms.Validate())
+	v.section("collab", c.Collab.Validate())
 	v.vpaas(c)
 	v.platforms(c)
 	_, known := logLevels[c.Log.Level]
