@@ -101,10 +101,15 @@ func (a *Access) eachPass(ctx context.Context, id usher.Identity, target Session
 	if err != nil {
 		return err
 	}
+	return a.passesOf(ctx, r, ownUser(id, target.User).Key(), do)
+}
+
+// passesOf does something with every pass to a room that an identity has.
+func (a *Access) passesOf(ctx context.Context, r usher.Room, identity string, do func(usher.Session, usher.Pass) error) error {
 	const batch = 200
 	after := usher.ID("")
 	for {
-		page, err := a.config.Store.Sessions().Of(ctx, id.App, ownUser(id, target.User).Key(), after, batch)
+		page, err := a.config.Store.Sessions().Of(ctx, r.App, identity, after, batch)
 		if err != nil {
 			return wrapf("sessions of a user", err)
 		}
