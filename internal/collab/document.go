@@ -156,6 +156,11 @@ func (d *document) foldMap(op *Op, most bounds) (bool, *usher.Error) {
 
 func (d *document) foldList(op *Op, most bounds) (bool, *usher.Error) {
 	l := d.lists[op.Object]
+	if op.Kind == InsertItem && l != nil {
+		if err := l.rename(op); err != nil {
+			return false, err
+		}
+	}
 	if op.Kind == InsertItem && (l == nil || l.nodes[op.Item] == nil) {
 		return d.insert(op, l, most)
 	}

@@ -1,6 +1,10 @@
 package collab
 
-import "slices"
+import (
+	"slices"
+
+	"usher"
+)
 
 // listObject is a list: a tree in which each item hangs on the one that it was
 // inserted behind, and which is read from the root, an item before what hangs on
@@ -45,6 +49,28 @@ func (l *listObject) insert(after *node, id ItemID, value string) {
 		l.dead++
 	}
 	l.shown = nil
+}
+
+// renames is how many other ids are tried for an item.
+const renames = 100
+
+// rename gives an item that is to be inserted another id, if its own is that of
+// an item elsewhere in the list: clients that count what they hold use an id
+// again when they were told to forget what they had used it for. The item that
+// is there is not to be lost by that.
+func (l *listObject) rename(op *Op) *usher.Error {
+	n := l.nodes[op.Item]
+	if n == nil || n.after == op.After {
+		return nil
+	}
+	for id := op.Item; id.Counter < op.Item.Counter+renames && id.Counter < MaxCounter; {
+		id.Counter++
+		if l.nodes[id] == nil {
+			op.Item = id
+			return nil
+		}
+	}
+	return errItemTaken
 }
 
 // put changes the value of a node; an empty one deletes it.

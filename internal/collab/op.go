@@ -18,13 +18,17 @@ const (
 	PutKey                       // Object, Key, Value; makes the map if it is not there
 	DeleteKey                    // Object, Key
 	CreateList                   // Object; does nothing if it is there
-	InsertItem                   // Object, Item, After, Value; makes the list if it is not there, and is a PutItem if the item is
+	InsertItem                   // Object, Item, After, Value; makes the list if it is not there; for an item that is, see [Op]
 	PutItem                      // Object, Item, Value; brings back an item that was deleted
 	DeleteItem                   // Object, Item
 )
 
 // Op is one change to a document. Maps and lists have names of their own: a map
 // and a list can be called the same.
+//
+// An InsertItem of an item that is there already is a PutItem, if it would be
+// inserted where it is. If it is elsewhere, another item was given the same id:
+// then this one gets another, which [Update.Op] says.
 type Op struct {
 	Kind   OpKind
 	Object string
@@ -62,11 +66,12 @@ const (
 
 // What is wrong with an op, whatever the document is like.
 var (
-	errOp       = usher.Errorf(usher.Invalid, "op_invalid", "This is no change that there can be.")
-	errName     = usher.Errorf(usher.Invalid, "name_invalid", "The name of a map, a list or a key must be text of at most %d bytes, and that of a map or a list not empty.", maxName)
-	errItem     = usher.Errorf(usher.Invalid, "item_invalid", "The id of an item must be a counter and the name of its writer.")
-	errValue    = usher.Errorf(usher.Invalid, "value_invalid", "The value is not JSON.")
-	errTooLarge = usher.Errorf(usher.TooLarge, "value_too_large", "The value is too large.")
+	errOp        = usher.Errorf(usher.Invalid, "op_invalid", "This is no change that there can be.")
+	errName      = usher.Errorf(usher.Invalid, "name_invalid", "The name of a map, a list or a key must be text of at most %d bytes, and that of a map or a list not empty.", maxName)
+	errItem      = usher.Errorf(usher.Invalid, "item_invalid", "The id of an item must be a counter and the name of its writer.")
+	errValue     = usher.Errorf(usher.Invalid, "value_invalid", "The value is not JSON.")
+	errItemTaken = usher.Errorf(usher.Conflict, "item_taken", "There are other items of that id, and of all that were tried in its place.")
+	errTooLarge  = usher.Errorf(usher.TooLarge, "value_too_large", "The value is too large.")
 )
 
 // validate returns what is wrong with an op that a peer sent.
