@@ -13,8 +13,8 @@ import (
 // chromium is a browser of the test's own: see node/chromium.mjs.
 type chromium struct{ *driver }
 
-// browserOptions say how a browser differs from a fresh one.
-type browserOptions struct {
+// chromiumOptions say how a browser differs from a fresh one.
+type chromiumOptions struct {
 	// Hosts are names with ports that lead to other addresses with ports.
 	Hosts map[string]string `json:"hosts,omitempty"`
 	// Keys are hashes of public keys to trust whatever their certificate says:
@@ -24,7 +24,7 @@ type browserOptions struct {
 }
 
 // startBrowser starts a browser, which ends with the test.
-func startBrowser(t testing.TB, o browserOptions) chromium {
+func startBrowser(t testing.TB, o chromiumOptions) chromium {
 	t.Helper()
 	nodeDir(t, "playwright-core")
 	needs(t, "chromium")
@@ -35,7 +35,7 @@ func startBrowser(t testing.TB, o browserOptions) chromium {
 	b := chromium{startDriver(t, "chromium.mjs")}
 	b.call("launch", struct {
 		Executable string `json:"executable"`
-		browserOptions
+		chromiumOptions
 	}{path, o}, nil)
 	return b
 }

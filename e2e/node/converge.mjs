@@ -61,7 +61,11 @@ const run = async ({key, seed, changes, drops}) => {
         lists.forEach(name => client.list(name));
         return {session, client, user};
     };
-    const everyone = await Promise.all(['ann', 'bob', 'cleo'].map(join));
+    // A client keeps what it put into a list that the server does not have yet, also
+    // when that is lost: so the lists are there before anything is.
+    const ann = await join('ann');
+    await until('the lists to be there', () => ann.client.ws.currentConn && ann.client.ws.docCmdSendQueue.length === 0);
+    const everyone = [ann, ...(await Promise.all(['bob', 'cleo'].map(join)))];
     const cuts = new Set(Array.from({length: drops}, () => pick(changes)));
     for (let i = 0; i < changes; i++) {
         const {client, user} = everyone[pick(3)];
@@ -70,9 +74,10 @@ const run = async ({key, seed, changes, drops}) => {
         if (pick(4) === 0) await pause(pick(30));
     }
     // What was done while there was no connection is sent when there is one.
-    await until('everything to be sent', () =>
-        everyone.every(({client}) => client.ws.currentConn && client.ws.docCmdSendQueue.length === 0),
-    );
+    await until('everything to be sent', () => {
+        everyone.forEach(({client}) => revive(client));
+        return everyone.every(({client}) => client.ws.currentConn && client.ws.docCmdSendQueue.length === 0);
+    });
     let late;
     let seen;
     try {
@@ -93,6 +98,14 @@ const run = async ({key, seed, changes, drops}) => {
     } finally {
         for (const {client, session} of everyone) leave(client, session);
     }
+};
+
+/**
+ * revive does what somebody does by reloading the page: a client whose connection
+ * broke just when it had loaded the room takes the closed one for open, for ever.
+ */
+const revive = client => {
+    if (client.ws.currentConn?.readyState > 1) client.ws.close();
 };
 
 /** leave ends a client for good, of which it has no way itself. */

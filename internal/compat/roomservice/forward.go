@@ -1,8 +1,6 @@
 package roomservice
 
 import (
-	"time"
-
 	"usher"
 	"usher/internal/access"
 	"usher/internal/collab"
@@ -31,11 +29,17 @@ func (n *connection) forward(from string, stamp int64, args []byte) forwarded {
 
 // acknowledge tells a client that its command took place, and when.
 func (n *connection) acknowledge(u *collab.Update) {
-	args := arguments
-	if n.answered().settled {
+	args, asked := arguments, n.answered()
+	if asked.settled {
 		args = settledArguments
 	}
-	f := n.forward(u.From, u.Stamp, args(n.room, u.Op))
+	op := u.Op
+	if op.Item != asked.item {
+		// The client used an id for two items, of which it holds one.
+		op.Item = asked.item
+		n.reloadSoon("an item was given another id: load the list")
+	}
+	f := n.forward(u.From, u.Stamp, args(n.room, op))
 	f.Ack = true
 	n.send("doc:fwd", f)
 }
@@ -59,11 +63,7 @@ func (n *connection) Refused(op collab.Op, err *usher.Error) {
 	if op.Kind == collab.CreateMap || op.Kind == collab.CreateList {
 		return // nothing of it is to be seen
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.reload == nil && !n.closed {
-		n.reload = time.AfterFunc(reloadAfter, func() { n.conn.Close(codeReload, err.Message) })
-	}
+	n.reloadSoon(err.Message)
 }
 
 // Listed implements [collab.Peer]: the client believed that it made a list, and

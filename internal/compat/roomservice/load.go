@@ -22,6 +22,36 @@ const (
 type loads struct {
 	mu      sync.Mutex
 	waiting map[usher.Digest][]*loading
+	// lost are connections that broke before their client had loaded the room.
+	lost map[usher.Digest]*loading
+}
+
+// lostFor is how long after a connection broke its client may still be loading
+// the room for it.
+const lostFor = 3 * time.Second
+
+var errLost = usher.Errorf(usher.Unavailable, "connection_lost", "The connection that this is loaded for is gone; connect again.")
+
+// check refuses a load for a connection that is gone. The client does not notice
+// that by itself: it would go on with a socket that is closed, and never open
+// another, where a load that fails makes it try again.
+func (l *loads) check(token usher.Secret, what load) error {
+	digest := token.Digest()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.lost[digest]
+	if w == nil || len(l.waiting[digest]) > 0 {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.seen&what != 0 {
+		return nil
+	}
+	if w.seen |= what; w.seen == bothLoads {
+		delete(l.lost, digest)
+	}
+	return errLost
 }
 
 // loading is a connection whose client has not loaded the room yet, or just has.
@@ -89,6 +119,23 @@ func (l *loads) end(w *loading) {
 		}
 	}
 	l.set(w.token, left)
+	if w.loaded() {
+		return
+	}
+	if l.lost == nil {
+		l.lost = make(map[usher.Digest]*loading)
+	}
+	l.lost[w.token] = w
+	time.AfterFunc(lostFor, func() { l.forget(w) })
+}
+
+// forget drops a connection that broke a while ago.
+func (l *loads) forget(w *loading) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lost[w.token] == w {
+		delete(l.lost, w.token)
+	}
 }
 
 // set replaces the connections of a token. l.mu is held.
@@ -109,6 +156,13 @@ func (w *loading) saw(what load) bool {
 	}
 	w.at = w.now()
 	return true
+}
+
+// loaded reports whether the client was answered both loads.
+func (w *loading) loaded() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen == bothLoads
 }
 
 // settled reports whether the client did what it sends after it had loaded the

@@ -45,6 +45,9 @@ func (s *Service) document(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.loads.check(token, documentLoad); err != nil {
+		return err
+	}
 	body := append([]byte(`{"type":"result","ref":"","version":0,"body":`), checkpoint(room, view)...)
 	s.loads.done(token, documentLoad)
 	return raw(w, append(body, '}'))
@@ -99,10 +102,14 @@ func (s *Service) present(r *http.Request) ([]collab.Presence, error) {
 		return nil, errNoRoom
 	}
 	all, err := s.Hub.Present(r.Context(), token, room)
-	if err == nil {
-		s.loads.done(token, presenceLoad)
+	if err != nil {
+		return nil, err
 	}
-	return all, err
+	if err := s.loads.check(token, presenceLoad); err != nil {
+		return nil, err
+	}
+	s.loads.done(token, presenceLoad)
+	return all, nil
 }
 
 // shownOf writes a value so that the client ends up with it. It parses text once

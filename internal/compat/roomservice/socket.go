@@ -22,10 +22,13 @@ const (
 	enterWithin = 10 * time.Second
 	// enterTimeout bounds what we do for it meanwhile.
 	enterTimeout = 10 * time.Second
-	// reloadAfter is how long a client whose change was refused is left in the
-	// belief that it was made, so that one that tries again and again costs
-	// little.
-	reloadAfter = time.Second
+	// A client that believes what is not true is closed after reloadAfter, so that
+	// one that comes to it again and again costs little, and then when it has sent
+	// nothing for reloadPause, since what is on its way is lost, or in any case
+	// after reloadAtMost.
+	reloadAfter  = time.Second
+	reloadPause  = 300 * time.Millisecond
+	reloadAtMost = 5 * time.Second
 	// renewals is how many times a session is renewed while it would last.
 	renewals = 6
 )
@@ -70,7 +73,8 @@ type connection struct {
 	room usher.ID
 
 	mu      sync.Mutex
-	sent    []sent      // own commands that are not answered yet, in order
+	sent    []sent // own commands that are not answered yet, in order
+	last    time.Time
 	reload  *time.Timer // closes the connection; nil unless that is due
 	renewal *time.Timer
 	closed  bool
@@ -80,6 +84,7 @@ type connection struct {
 type sent struct {
 	settled bool
 	ts      string
+	item    collab.ItemID
 }
 
 var (
@@ -198,7 +203,8 @@ func (n *connection) command(m message) {
 		return
 	}
 	n.mu.Lock()
-	n.sent = append(n.sent, sent{settled, m.TS})
+	n.sent = append(n.sent, sent{settled, m.TS, op.Item})
+	n.last = n.service.Now()
 	n.mu.Unlock()
 	_ = n.member.Submit(op) // it fails only once the connection is being closed
 }
@@ -248,6 +254,26 @@ func (n *connection) failure(what string, err error) *usher.Error {
 
 func (n *connection) complain(of request, err *usher.Error) {
 	n.send("error", complaint{Request: of, Message: err.Message, Code: err.Code})
+}
+
+// reloadSoon closes the connection of a client that believes what is not true, so
+// that it loads the room anew.
+func (n *connection) reloadSoon(why string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.reload != nil || n.closed {
+		return
+	}
+	latest := n.service.Now().Add(reloadAtMost)
+	n.reload = time.AfterFunc(reloadAfter, func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if now := n.service.Now(); now.Sub(n.last) < reloadPause && now.Before(latest) && !n.closed {
+			n.reload.Reset(reloadPause)
+			return
+		}
+		n.conn.Close(codeReload, why)
+	})
 }
 
 // send queues a message. That the connection is closing is not worth a word.
