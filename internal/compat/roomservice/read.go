@@ -31,15 +31,28 @@ func bearer(r *http.Request) (usher.Secret, error) {
 	return usher.Secret(token), nil
 }
 
-// document answers with a checkpoint of a document.
-func (s *Service) document(w http.ResponseWriter, r *http.Request) error {
+// asked reads the token of a request, and what it asks for. That there is no such
+// thing is told to bearers of good tokens only.
+func (s *Service) asked(r *http.Request, prefix, path string, otherwise *usher.Error) (usher.Secret, usher.ID, error) {
 	token, err := bearer(r)
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	room, ok := wireID(docPrefix, r.PathValue("document"))
+	room, ok := wireID(prefix, path)
 	if !ok {
-		return errNoDocument
+		if _, err := s.Access.Session(r.Context(), token); err != nil {
+			return "", "", err
+		}
+		return "", "", otherwise
+	}
+	return token, room, nil
+}
+
+// document answers with a checkpoint of a document.
+func (s *Service) document(w http.ResponseWriter, r *http.Request) error {
+	token, room, err := s.asked(r, docPrefix, r.PathValue("document"), errNoDocument)
+	if err != nil {
+		return err
 	}
 	view, err := s.Hub.Document(r.Context(), token, room)
 	if err != nil {
@@ -93,13 +106,9 @@ func (s *Service) presenceKey(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Service) present(r *http.Request) ([]collab.Presence, error) {
-	token, err := bearer(r)
+	token, room, err := s.asked(r, roomPrefix, r.PathValue("room"), errNoRoom)
 	if err != nil {
 		return nil, err
-	}
-	room, ok := wireID(roomPrefix, r.PathValue("room"))
-	if !ok {
-		return nil, errNoRoom
 	}
 	all, err := s.Hub.Present(r.Context(), token, room)
 	if err != nil {

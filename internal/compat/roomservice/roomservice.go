@@ -165,7 +165,10 @@ func fail(w http.ResponseWriter, r *http.Request, err *usher.Error) {
 	for _, field := range err.Fields {
 		message += " " + field.String() + "."
 	}
-	if r.Method == http.MethodGet && r.Pattern != checkpointPattern {
+	if err.Kind == usher.Unauthenticated {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Pattern != checkpointPattern {
 		// The browser's client looks at no status. An answer that is not JSON is
 		// the only one that it takes for a failure.
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -175,7 +178,6 @@ func fail(w http.ResponseWriter, r *http.Request, err *usher.Error) {
 	}
 	body := message
 	if err.Kind == usher.Unauthenticated {
-		w.Header().Set("WWW-Authenticate", "Bearer")
 		body = "Unauthorized"
 	}
 	_ = httpd.JSON(w, status, failure{Type: "error", Body: body, Error: message, Code: err.Code, Decision: err.Decision})
