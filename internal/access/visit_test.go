@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -147,27 +148,46 @@ func TestWhatIsTakenEndsVisitsEverywhere(t *testing.T) {
 	}
 }
 
-// staging is a store in which something happens after a session was read and
-// before whoever read it knows.
+// staging is a store in which something happens after a session or a room was
+// read and before whoever read it knows.
 type staging struct {
 	store.DB
-	sessions *stagedSessions
-}
-
-func (d staging) Sessions() store.Sessions { return d.sessions }
-
-type stagedSessions struct {
-	store.Sessions
-	after int // so many reads
+	after int // so many reads, from when do is set
 	do    func()
 }
 
-func (s *stagedSessions) Get(ctx context.Context, token usher.Digest) (usher.Session, error) {
-	got, err := s.Sessions.Get(ctx, token)
-	if s.after--; s.after == 0 {
-		s.do()
+func (d *staging) Sessions() store.Sessions { return stagedSessions{d.DB.Sessions(), d} }
+func (d *staging) Rooms() store.Rooms       { return stagedRooms{d.DB.Rooms(), d} }
+
+func (d *staging) read() {
+	if d.do == nil {
+		return
 	}
-	return got, err
+	if d.after--; d.after == 0 {
+		do := d.do
+		d.do = nil
+		do()
+	}
+}
+
+type stagedSessions struct {
+	store.Sessions
+	stage *staging
+}
+
+func (s stagedSessions) Get(ctx context.Context, token usher.Digest) (usher.Session, error) {
+	defer s.stage.read()
+	return s.Sessions.Get(ctx, token)
+}
+
+type stagedRooms struct {
+	store.Rooms
+	stage *staging
+}
+
+func (s stagedRooms) Get(ctx context.Context, key usher.RoomKey) (usher.Room, error) {
+	defer s.stage.read()
+	return s.Rooms.Get(ctx, key)
 }
 
 func TestWhatIsTakenWhileAVisitBeginsIsNotMissed(t *testing.T) {
@@ -183,20 +203,21 @@ func TestWhatIsTakenWhileAVisitBeginsIsNotMissed(t *testing.T) {
 			return err
 		},
 	} {
-		for _, read := range []int{1, 2} {
-			t.Run(name, func(t *testing.T) {
-				db := staging{DB: openStore(t)}
-				db.sessions = &stagedSessions{Sessions: db.DB.Sessions()}
+		for read := 1; read <= 4; read++ {
+			t.Run(fmt.Sprint(name, " after read ", read), func(t *testing.T) {
+				db := &staging{DB: openStore(t)}
 				a := newAccess(t, db, &bus.Local{})
 				s := opened(t, a, "ann", "r")
-				db.sessions.after = read
-				db.sessions.do = func() {
+				db.after, db.do = read, func() {
 					if err := take(a, s); err != nil {
 						t.Error(err)
 					}
 				}
 				conn := newConnection()
 				v, err := a.Visit(t.Context(), s.Token, s.Rooms[0].ID, conn)
+				if db.do != nil {
+					t.Fatalf("there were fewer than %d reads", read)
+				}
 				if err != nil {
 					return
 				}

@@ -89,9 +89,6 @@ func (d *document) replay(op *Op) error {
 
 // replayEntries folds in what of some entries is not in the document yet.
 func (d *document) replayEntries(e store.Entries) error {
-	if e.First > d.stamp+1 {
-		return fmt.Errorf("%w: after %d comes %d", errDamaged, d.stamp, e.First)
-	}
 	skip := d.stamp + 1 - e.First
 	err := decode(e.Body, func(op *Op) error {
 		if skip--; skip >= 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"usher"
+	"usher/internal/access"
 	"usher/internal/collab"
 	"usher/internal/limit"
 	"usher/internal/store"
@@ -139,5 +141,136 @@ func TestADamagedDocumentIsNotServed(t *testing.T) {
 			_, err = w.hub.Join(t.Context(), pass.token, pass.room, &page{})
 			wantCode(t, "Join", err, "room_broken")
 		})
+	}
+}
+
+// failing is a store of documents that fails when it is told to.
+type failing struct {
+	store.Documents
+	fail atomic.Bool
+}
+
+func (f *failing) Append(ctx context.Context, room usher.RoomKey, e store.Entries) error {
+	if f.fail.Load() {
+		return errors.New("the disk is on fire")
+	}
+	return f.Documents.Append(ctx, room, e)
+}
+
+func TestWhatCouldNotBeWrittenWasToldToNobody(t *testing.T) {
+	t.Parallel()
+	f := &failing{}
+	w := newWorld(t, func(_ *collab.Config, d *collab.Deps) { f.Documents = d.Store; d.Store = f })
+	pass := w.pass(t, "ann", "r", writer)
+	a, b := w.join(t, pass), w.join(t, w.pass(t, "bob", "r", writer))
+	a.submit(t, put("x", "1"))
+	b.awaitKey(t, "x")
+	f.fail.Store(true)
+	a.submit(t, put("y", "2"))
+	for _, p := range []*page{a, b} {
+		p.awaitEnd(t, collab.Broken)
+		for _, v := range p.all() {
+			if u, ok := v.(update); ok && u.Op.Key == "y" {
+				t.Errorf("it was told of what is not on disk")
+			}
+		}
+	}
+	f.fail.Store(false)
+	if v := w.view(t, pass); v.Stamp != 1 || v.Maps["m"]["y"] != "" {
+		t.Errorf("the document is %+v", v)
+	}
+	c := w.join(t, pass)
+	c.submit(t, put("y", "3"))
+	if u := c.awaitKey(t, "y"); u.Stamp != 2 {
+		t.Errorf("the next stamp is %d", u.Stamp)
+	}
+}
+
+func TestAnotherWriterIsNoticed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	pass := w.pass(t, "ann", "r", writer)
+	a := w.join(t, pass)
+	a.submit(t, put("x", "1"))
+	a.awaitKey(t, "x")
+	other := collab.New(w.config, w.deps)
+	defer func() {
+		if err := other.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, _, err := other.Write(t.Context(), shop, "r", "robot", []collab.Op{put("y", "2")}); err != nil {
+		t.Fatal(err)
+	}
+	a.submit(t, put("x", `"late"`))
+	a.awaitEnd(t, collab.Broken)
+	v := w.view(t, pass)
+	if diff := cmp.Diff(map[string]string{"x": "1", "y": "2"}, v.Maps["m"]); diff != "" {
+		t.Errorf("the document (-want +got):\n%s", diff)
+	}
+}
+
+// stopping is a store of documents in which a write waits until it is let go.
+type stopping struct {
+	store.Documents
+	waits, goes chan struct{}
+}
+
+func (s *stopping) Append(ctx context.Context, room usher.RoomKey, e store.Entries) error {
+	s.waits <- struct{}{}
+	<-s.goes
+	return s.Documents.Append(ctx, room, e)
+}
+
+func TestWhatWaitsIsNotDoneForWhoeverIsPutOutMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := &stopping{waits: make(chan struct{}, 10), goes: make(chan struct{}, 10)}
+	w := newWorld(t, func(_ *collab.Config, d *collab.Deps) { s.Documents, d.Store = d.Store, s })
+	ann, bob := w.join(t, w.pass(t, "ann", "r", writer)), w.join(t, w.pass(t, "bob", "r", writer))
+	bob.submit(t, put("x", "1"))
+	<-s.waits // the room is busy, and what comes now waits
+	ann.submit(t, put("y", "2"))
+	if err := w.access.RevokeSessions(t.Context(), shop, access.SessionTarget{User: "ann"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	bob.submit(t, put("z", "3"))
+	close(s.goes)
+	bob.awaitKey(t, "z")
+	want := map[string]string{"x": "1", "z": "3"}
+	if diff := cmp.Diff(want, w.view(t, bob.pass).Maps["m"]); diff != "" {
+		t.Errorf("the document (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheLogIsCompactedAndWhatItCameToIsNot(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *collab.Config, _ *collab.Deps) { c.Rate = limit.Rate{} })
+	pass := w.pass(t, "ann", "r", writer)
+	a := w.join(t, pass)
+	value := `"` + strings.Repeat("x", 20_000) + `"`
+	for i := range 200 {
+		a.submit(t, put(fmt.Sprint(i%40), value), insert(int64(i), "w", collab.ItemID{}, fmt.Sprint(i)))
+	}
+	a.submit(t, put("end", "1"))
+	a.awaitKey(t, "end")
+	before := w.view(t, pass)
+	w.stop()
+	key := usher.RoomKey{App: usher.DefaultApp, ID: pass.room}
+	head, err := w.db.Documents().Head(t.Context(), key)
+	if err != nil || head.Snapshot.Last == 0 || head.Last != before.Stamp {
+		t.Fatalf("after %d changes of 20 kB the head is %+v, with error %v", before.Stamp, head, err)
+	}
+	log, err := w.db.Documents().Log(t.Context(), key, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bytes := 0
+	for _, e := range log {
+		bytes += len(e.Body)
+	}
+	t.Logf("%d bytes of log beside a snapshot in %d parts", bytes, head.Snapshot.Parts)
+	w.start()
+	if diff := cmp.Diff(before, w.view(t, pass)); diff != "" {
+		t.Errorf("the document (-before +after):\n%s", diff)
 	}
 }
