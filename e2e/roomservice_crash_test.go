@@ -307,7 +307,7 @@ func TestHostileFramesChangeNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	bystander.acknowledged()
-	got := s.document(p)
+	got := s.document(x.provision("reader", "demo", "read"))
 	if len(got.Maps["m"])+len(got.Lists) > 0 || got.Maps["alive"]["k"] != "1" {
 		t.Errorf("the document has %v and %v", got.Maps, got.Lists)
 	}

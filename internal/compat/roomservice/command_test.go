@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	room = usher.ID("fbkwbshfnii7dokb3uourcwp7e")
-	doc  = "doc_" + string(room)
+	roomID = usher.ID("fbkwbshfnii7dokb3uourcwp7e")
+	doc    = "doc_" + string(roomID)
 )
 
 func TestCommandsAreReadAndWrittenAsTheClientDoes(t *testing.T) {
@@ -36,7 +36,7 @@ func TestCommandsAreReadAndWrittenAsTheClientDoes(t *testing.T) {
 		"deleting an item": {[]string{"ldel", doc, "l", itemText}, collab.Op{Kind: collab.DeleteItem, Object: "l", Item: item}, `["lput","` + doc + `","l","` + itemText + `",{"t":""}]`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, bad := roomservice.ParseCommand(room, tt.args)
+			got, bad := roomservice.ParseCommand(roomID, tt.args)
 			if bad != nil {
 				t.Fatal(bad)
 			}
@@ -47,13 +47,13 @@ func TestCommandsAreReadAndWrittenAsTheClientDoes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := string(roomservice.Arguments(room, got)); got != string(written) {
+			if got := string(roomservice.Arguments(roomID, got)); got != string(written) {
 				t.Errorf("written as %s, want %s", got, written)
 			}
 			if tt.settled == "" {
 				tt.settled = string(written)
 			}
-			if got := string(roomservice.SettledArguments(room, got)); got != tt.settled {
+			if got := string(roomservice.SettledArguments(roomID, got)); got != tt.settled {
 				t.Errorf("acknowledged as %s, want %s", got, tt.settled)
 			}
 		})
@@ -61,7 +61,7 @@ func TestCommandsAreReadAndWrittenAsTheClientDoes(t *testing.T) {
 }
 
 func TestABackEndsListMakesNoMap(t *testing.T) {
-	got, err := roomservice.Changes(room, [][]string{
+	got, err := roomservice.Changes(roomID, [][]string{
 		{"mcreate", doc, "list"}, {"lins", doc, "list", "root", "0:w", "1"},
 		{"mcreate", doc, "map"}, {"mput", doc, "map", "k", "1"},
 		{"mcreate", doc, "both"}, {"mput", doc, "both", "k", "1"}, {"ldel", doc, "both", "0:w"},
@@ -93,10 +93,10 @@ func TestACheckpointIsWhatTheClientLoads(t *testing.T) {
 	want := `{"id":"` + doc + `","index":1003,"api_version":0,"vs":"AAAAAAAAA+sAAQ==",` +
 		`"lists":{"todos":{"ids":["2:0","0:0","1:1"],"afters":["root","root","0:0"],"values":["\"zero\"","\"ONE\"",{"t":""}]}},` +
 		`"maps":{"settings":{"color":"\"blue\""},"root":{}},"actors":{"0":"` + a + `","1":"b"}}`
-	if got := string(roomservice.Checkpoint(room, view)); got != want {
+	if got := string(roomservice.Checkpoint(roomID, view)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	empty := roomservice.Checkpoint(room, &collab.View{})
+	empty := roomservice.Checkpoint(roomID, &collab.View{})
 	if !json.Valid(empty) {
 		t.Errorf("an empty document is %s", empty)
 	}

@@ -25,7 +25,7 @@ func FuzzCommand(f *testing.F) {
 		if json.Unmarshal(data, &args) != nil {
 			return
 		}
-		op, bad := roomservice.ParseCommand(room, args)
+		op, bad := roomservice.ParseCommand(roomID, args)
 		if bad != nil {
 			return
 		}
@@ -33,10 +33,10 @@ func FuzzCommand(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := roomservice.Arguments(room, op); string(got) != string(want) {
+		if got := roomservice.Arguments(roomID, op); string(got) != string(want) {
 			t.Errorf("%s is written as %s", want, got)
 		}
-		if settled := roomservice.SettledArguments(room, op); !json.Valid(settled) {
+		if settled := roomservice.SettledArguments(roomID, op); !json.Valid(settled) {
 			t.Errorf("%s is acknowledged as %s", want, settled)
 		}
 	})

@@ -82,9 +82,6 @@ func (s *Service) Shutdown(ctx context.Context) error {
 	return s.sockets.Shutdown(ctx, socket.CodeRestart, "The server restarts; connect again.")
 }
 
-// Sockets returns how many connections there are.
-func (s *Service) Sockets() int { return s.sockets.Len() }
-
 // Dialect returns the routes of the service itself. Their callers present a key
 // or a token, so that any page may call them.
 func (s *Service) Dialect() httpd.Dialect {
