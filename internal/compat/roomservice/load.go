@@ -77,7 +77,7 @@ type loading struct {
 const (
 	// flushStart is how long the client may take from our answer to its first
 	// command; flushPause is how long it never pauses in between.
-	flushStart = time.Second
+	flushStart = 2 * time.Second
 	flushPause = 50 * time.Millisecond
 )
 

@@ -61,11 +61,11 @@ func TestWhatIsSentTogetherWithWhatIsOldIsOld(t *testing.T) {
 			settled bool
 		}{
 			{"1100:0", false}, // before it has loaded
-			{"2400:0", false}, // within the time that it may take
-			{"3040:0", false}, // in one go with that, though later
-			{"3080:0", false},
-			{"3200:0", true},
-			{"3200:1", true},
+			{"3400:0", false}, // within the time that it may take
+			{"4040:0", false}, // in one go with that, though later
+			{"4080:0", false},
+			{"4200:0", true},
+			{"4200:1", true},
 			{"nonsense", true}, // by our clock
 		} {
 			if i == 1 {
