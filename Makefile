@@ -8,7 +8,7 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 TESTFLAGS   ?=
 export CGO_ENABLED ?= 1
 
-.PHONY: run build test check deps race e2e bench fuzz generate vuln clean
+.PHONY: run build test check deps race e2e converge bench fuzz generate vuln clean
 
 run: build
 	./bin/usher serve --dev
@@ -36,6 +36,11 @@ race:
 
 e2e: deps
 	$(GO) test -race -count=1 $(TESTFLAGS) ./e2e/...
+
+# converge has the clients of Room Service agree on SEEDS random histories.
+SEEDS ?= 2000
+converge: deps
+	E2E_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 6h -run Converge -v ./e2e
 
 bench: build
 	./bin/usher bench join

@@ -112,11 +112,15 @@ const (
 // SubjectAct lets a back end act for a subject: see the header Usher-Act-As.
 const SubjectAct Scope = "subject:act"
 
+// RoomServiceProvision lets a back end make sessions for its own users, in rooms
+// that come into being with them, as Room Service's provisioning does.
+const RoomServiceProvision Scope = "roomservice:provision"
+
 // DefaultScopes are those of a client that is registered without any.
 var DefaultScopes = Scopes{MeetingCreate, MeetingRead, MeetingWrite, ParticipantCreate, ParticipantRead, ParticipantWrite}
 
 // AllScopes lists every scope.
-var AllScopes = append(DefaultScopes[:len(DefaultScopes):len(DefaultScopes)], SubjectAct)
+var AllScopes = append(DefaultScopes[:len(DefaultScopes):len(DefaultScopes)], SubjectAct, RoomServiceProvision)
 
 // Scopes is a set of scopes.
 type Scopes []Scope

@@ -14,6 +14,9 @@ const (
 	Ban TakingKind = "ban"
 	// Unban lifts a ban.
 	Unban TakingKind = "unban"
+	// Change says that an identity may do something else in a room than before:
+	// connections that it made earlier must be made anew.
+	Change TakingKind = "change"
 )
 
 // Taking is one entry of the sequence in which everything that was taken away
@@ -26,7 +29,7 @@ type Taking struct {
 	App  string
 	Kind TakingKind
 	// Target is what is taken from. A revocation has exactly one of its fields,
-	// a ban has Room and Identity.
+	// all else has Room and Identity.
 	Target Target
 	// Before voids what was issued earlier. Forever voids also what would be
 	// issued later.

@@ -196,6 +196,9 @@ func foreignRoutes() [][2]string {
 		{"POST", "/v1/meetings/{room}/participants"}, {"POST", "/v1/meetings/{room}/join"}, {"GET", "/v1/meetings/{room}/socket"},
 		{"GET", "/api-address"}, {"POST", "/meetings"}, {"POST", "/meetings/{room}/participants"},
 		{"GET", "/healthz"}, {"GET", "/readyz"}, {"GET", "/metrics"}, {"GET", "/.well-known/jwks.json"}, {"POST", "/dev/login"}, {"GET", "/nothing"},
+		{"POST", "/provision"}, {"POST", "/roomservice/auth"}, {"POST", "/roomservice/revoke"}, {"POST", "/roomservice/permission"},
+		{"GET", "/docs/doc_{room}"}, {"GET", "/presence/room_{room}"}, {"GET", "/ws"},
+		{"POST", "/v1/sdk/rooms"}, {"GET", "/v1/sdk/rooms/{room}/document/checkpoint"}, {"POST", "/v1/sdk/rooms/{room}/document/changes"},
 	}
 }
 
@@ -212,7 +215,7 @@ func TestSecretsAppearNowhere(t *testing.T) {
 	}))
 	t.Cleanup(app.Close)
 	s := start(t, options{Config: trusting(i.entry()) + unlimited + fmt.Sprintf(
-		"session: {url: %s}\nserver: {origins: [%s]}\ncompat: {meetings: {enabled: true, access: session}}\noperators: ['%s']\n",
+		"session: {url: %s}\nserver: {origins: [%s]}\ncompat: {meetings: {enabled: true, access: session}, roomservice: {enabled: true, access: session}}\noperators: ['%s']\n",
 		app.URL, ownPage, i.user("boss"))})
 	c := &canaries{s: s, spelled: &secrets{}}
 	boss, ann := i.token("boss"), i.token("ann")

@@ -164,8 +164,8 @@ func newDoor(t testing.TB, to string) *door {
 	return d
 }
 
-// page is an app's page in a room of VideoRoom.
-type page struct {
+// videoPage is an app's page in a room of VideoRoom.
+type videoPage struct {
 	t       testing.TB
 	ws      *websocket.Conn
 	token   string
@@ -188,7 +188,7 @@ type janusAnswer struct {
 	} `json:"plugindata"`
 }
 
-func (p *page) ask(message map[string]any) janusAnswer {
+func (p *videoPage) ask(message map[string]any) janusAnswer {
 	p.t.Helper()
 	ctx := within(p.t, 30*time.Second)
 	p.sent++
@@ -219,7 +219,7 @@ func (p *page) ask(message map[string]any) janusAnswer {
 
 // join takes the two tokens that a page needs, and joins as the user. It returns
 // VideoRoom's code of what is wrong.
-func (j *janusServer) join(t testing.TB, s *Server, as *client.API, user, room string) (p *page, code int) {
+func (j *janusServer) join(t testing.TB, s *Server, as *client.API, user, room string) (p *videoPage, code int) {
 	t.Helper()
 	tokens := map[string]string{}
 	for _, format := range []string{"core", "videoroom"} {
@@ -232,14 +232,14 @@ func (j *janusServer) join(t testing.TB, s *Server, as *client.API, user, room s
 	return j.joinWith(t, user, room, tokens["core"], tokens["videoroom"])
 }
 
-func (j *janusServer) joinWith(t testing.TB, user, room, core, ticket string) (p *page, code int) {
+func (j *janusServer) joinWith(t testing.TB, user, room, core, ticket string) (p *videoPage, code int) {
 	t.Helper()
 	ws, _, err := websocket.Dial(within(t, 30*time.Second), "ws://127.0.0.1:"+j.ws, &websocket.DialOptions{Subprotocols: []string{"janus-protocol"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = ws.CloseNow() })
-	p = &page{t: t, ws: ws, token: core}
+	p = &videoPage{t: t, ws: ws, token: core}
 	a := p.ask(map[string]any{"janus": "create"})
 	p.session = a.Data.ID
 	if a.Error.Code != 0 {
@@ -259,7 +259,7 @@ func (j *janusServer) joinWith(t testing.TB, user, room, core, ticket string) (p
 }
 
 // kicked reports whether the page was told that it was put out.
-func (p *page) kicked() bool {
+func (p *videoPage) kicked() bool {
 	p.t.Helper()
 	p.ask(map[string]any{"janus": "keepalive"})
 	return strings.Contains(strings.Join(p.events, "\n"), `"reason":"kicked"`) // others are told who was

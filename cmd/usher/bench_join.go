@@ -19,6 +19,7 @@ import (
 type benchCommand struct {
 	Join   benchJoin   `cmd:"" help:"Joins per second: create a room, add a participant, claim the secret, each on disk before it is answered."`
 	Decide benchDecide `cmd:"" help:"Authenticated, decided and recorded requests per second, beside a bare handler."`
+	Collab benchCollab `cmd:"" help:"Changes of documents per second and how soon others are told, by clients in the room and by items of the document."`
 	Mint   benchMint   `cmd:"" help:"Credentials minted per second, by platform and format, beside a bare handler and other servers."`
 }
 

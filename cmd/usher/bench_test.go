@@ -20,6 +20,9 @@ func TestBenchesMeasureEveryCallAtEachNumberOfClients(t *testing.T) {
 			`1 +enter a room, user's token, refused +\d+ +\S+s +\S+s +\d+\.\d\d`,
 			`2 +bare .*`, `2 +read a room, API key .*`, `2 +read a room, user's token .*`, `2 +enter a room, user's token, refused .*`,
 		}},
+		"collab": {[]string{"bench", "collab", "--clients", "2,3", "--items", "5,10", "--rounds", "1", "--time", "200ms", "--dir", t.TempDir()}, []string{
+			`2 +\d+ +\d+ +\S+s +\S+s`, `3 +\d+ +.*`, ``, `items .*`, `5 +\d+ +\d+ +\S+s +\S+s +\S+s +\S+s`, `10 +.*`,
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, stdout, stderr := command(t, test.args...)

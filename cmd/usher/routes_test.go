@@ -58,6 +58,10 @@ func openRoutes(participant usher.ID) map[string]openRoute {
 		"GET /api-address/{$}":                                       {status: 200},
 		"GET /ping":                                                  {status: 200},
 		"GET /ping/{$}":                                              {status: 200},
+		"GET /presence/{room}":                                       {status: 401},
+		"GET /presence/{room}/{key}":                                 {status: 401},
+		"GET /docs/{document}":                                       {status: 401},
+		"GET /ws":                                                    {status: 400},
 	}
 }
 
@@ -163,6 +167,7 @@ func (o *outside) furnish(t *testing.T) {
 		"client": string(client.ID), "decision": string(invited.Participant.Grant), "kid": string(keys[0].ID), "$": "",
 		"channel": "lobby", "role": "publisher", "tokentype": "uid", "uid": "7", "rtmuid": "ann", "chatid": "ann",
 		"user": url.PathEscape(user.Key), "contactId": "bob",
+		"document": "doc_" + string(room.ID), "key": "cursor",
 	}
 }
 

@@ -20,10 +20,12 @@ import (
 	"usher/internal/access"
 	"usher/internal/api"
 	"usher/internal/bus"
+	"usher/internal/collab"
 	compatagora "usher/internal/compat/agora"
 	compatjanus "usher/internal/compat/janus"
 	compatlivekit "usher/internal/compat/livekit"
 	compatmeetings "usher/internal/compat/meetings"
+	compatroomservice "usher/internal/compat/roomservice"
 	compatvideochat "usher/internal/compat/videochat"
 	compatvpaas "usher/internal/compat/vpaas"
 	"usher/internal/config"
@@ -44,15 +46,17 @@ import (
 // server is everything that answers, wired together. It is the only place that
 // knows which store, bus and platforms there are.
 type server struct {
-	logger   *slog.Logger
-	db       store.DB
-	access   *access.Access
-	callers  *callers
-	vpaas    *compatvpaas.Service
-	hub      *signaling.Hub // nil unless configured
-	relay    *turn.Server   // nil unless configured
-	handler  http.Handler
-	draining atomic.Bool
+	logger      *slog.Logger
+	db          store.DB
+	access      *access.Access
+	callers     *callers
+	vpaas       *compatvpaas.Service
+	documents   *collab.Hub
+	roomservice *compatroomservice.Service
+	hub         *signaling.Hub // nil unless configured
+	relay       *turn.Server   // nil unless configured
+	handler     http.Handler
+	draining    atomic.Bool
 	// commitFailed is set from a commit that failed to the next that did not.
 	commitFailed atomic.Bool
 
@@ -134,6 +138,11 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 		Audiences:  audiences(cfg, o),
 		Logger:     o.Logger,
 	})
+	s.documents = collab.New(cfg.Collab, collab.Deps{Access: s.access, Store: s.db.Documents(), IDs: ids, Now: time.Now, Logger: o.Logger})
+	s.roomservice = compatroomservice.New(compatroomservice.Config{
+		Access: s.access, Hub: s.documents, MaxValue: cfg.Collab.MaxValue, Logger: o.Logger,
+		Lifetime: min(cfg.Compat.RoomService.Lifetime, cfg.Policy.MaxLifetime),
+	})
 	s.handler, err = httpd.New(httpd.Config{
 		Identity: s.access.Authenticator(s.callers.chain), Logger: o.Logger, Metrics: httpd.NewMetrics(registry),
 		RequestIDs: ids, LoopbackOnly: cfg.Dev, Limits: cfg.Limits, Proxies: cfg.Server.Proxies(),
@@ -191,6 +200,11 @@ func (s *server) tokenDialects(cfg config.Config) []httpd.Dialect {
 	if said := cfg.Compat.LiveKit; said.Enabled {
 		d := compatlivekit.New(compatlivekit.Config{Access: s.access, Open: cfg.Dev || said.Access != httpd.ByIdentity}).Dialect()
 		dialects = append(dialects, opened(cfg, config.MeetingsDialect(said), d))
+	}
+	if said := cfg.Compat.RoomService; said.Enabled {
+		auth := config.MeetingsDialect{Enabled: said.Enabled, Access: said.Access, Role: said.Role}
+		dialects = append(dialects, s.roomservice.Dialect(),
+			opened(cfg, auth, s.roomservice.AuthDialect(cfg.Dev || said.Access != httpd.ByIdentity)))
 	}
 	return dialects
 }
@@ -286,12 +300,17 @@ func (s *server) ready(ctx context.Context) error {
 
 // closeSockets tells every live connection to come back.
 func (s *server) closeSockets(ctx context.Context) error {
-	if s.hub == nil {
-		return s.vpaas.Shutdown(ctx)
+	closes := []func(context.Context) error{s.vpaas.Shutdown, s.roomservice.Shutdown}
+	if s.hub != nil {
+		closes = append(closes, s.hub.Shutdown)
 	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- s.hub.Shutdown(ctx) }()
-	return errors.Join(s.vpaas.Shutdown(ctx), <-stopped)
+	errs := make([]error, len(closes))
+	var wg sync.WaitGroup
+	for i, shut := range closes {
+		wg.Go(func() { errs[i] = shut(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // stopBackground ends what works in the background, and waits for it.
@@ -309,10 +328,13 @@ const settleTime = 10 * time.Second
 // the store.
 func (s *server) close() (err error) {
 	s.stopBackground()
+	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+	defer cancel()
+	if s.documents != nil {
+		err = s.documents.Close(ctx)
+	}
 	if s.access != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), settleTime)
-		defer cancel()
-		err = s.access.Close(ctx)
+		err = errors.Join(err, s.access.Close(ctx))
 	}
 	if s.callers != nil {
 		s.callers.close()

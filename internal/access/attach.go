@@ -175,21 +175,14 @@ func (a *Access) enter(at *Attachment) {
 	key := roomKey(at.key)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	h := a.halls[key]
-	if h == nil {
-		h = a.openHall(key)
-		a.halls[key] = h
-	}
-	at.hall = h
-	h.add(at)
+	at.hall = a.hallOf(key)
+	at.hall.add(at)
 }
 
 // exit takes an attachment out of its hall, which the last one closes.
 func (a *Access) exit(at *Attachment) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if at.hall.drop(at) == 0 {
-		delete(a.halls, at.hall.key)
-		at.hall.close()
-	}
+	at.hall.drop(at)
+	a.closeEmpty(at.hall)
 }

@@ -139,7 +139,8 @@ func (a *Access) roomToEnter(ctx context.Context, id usher.Identity, ref string,
 // bindSubject sees to it that nobody but a back end gets a credential in the
 // name of somebody else: a subject belongs to the identity that first asked for
 // it, for as long as what it got is good. It does so in a room, and where the
-// platform makes it known by a name everywhere, on all of the platform.
+// platform makes it known by a name everywhere, on all of the platform; what is
+// no platform's, but our own, has none.
 func (a *Access) bindSubject(ctx context.Context, id usher.Identity, r usher.Room, p platform.Platform, spec CredentialSpec, expires time.Time) error {
 	if spec.Subject == "" || id.Kind == usher.ClientIdentity || id.Kind == usher.LocalIdentity {
 		return nil

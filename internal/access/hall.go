@@ -3,6 +3,8 @@ package access
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,11 +28,40 @@ type hall struct {
 
 	mu          sync.Mutex
 	attachments map[usher.ID]*Attachment
+	visits      map[*Visit]struct{}
 }
 
 // rosterPause is the least time between two rosters, so that a crowd that
 // comes at once costs each of its members a few messages and not one each.
 const rosterPause = 100 * time.Millisecond
+
+// hallOf returns the hall of a room, which it opens if it is closed. a.mu is held.
+func (a *Access) hallOf(key usher.RoomKey) *hall {
+	h := a.halls[key]
+	if h == nil {
+		h = a.openHall(key)
+		a.halls[key] = h
+	}
+	return h
+}
+
+// closeEmpty closes a hall that nobody is in any more. a.mu is held.
+func (a *Access) closeEmpty(h *hall) {
+	h.mu.Lock()
+	n := len(h.attachments) + len(h.visits)
+	h.mu.Unlock()
+	if n == 0 {
+		delete(a.halls, h.key)
+		h.close()
+	}
+}
+
+// openHalls returns the halls that somebody is in.
+func (a *Access) openHalls() []*hall {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Values(a.halls))
+}
 
 func (a *Access) openHall(key usher.RoomKey) *hall {
 	ctx, stop := context.WithCancel(context.Background())
@@ -38,6 +69,7 @@ func (a *Access) openHall(key usher.RoomKey) *hall {
 		access: a, key: key, stop: stop,
 		stale:       make(chan struct{}, 1),
 		attachments: make(map[usher.ID]*Attachment),
+		visits:      make(map[*Visit]struct{}),
 	}
 	h.unsubscribe = a.config.Bus.Subscribe(subject(key), h.receive)
 	a.background.Go(func() { h.sendRosters(ctx) })
@@ -55,12 +87,10 @@ func (h *hall) add(at *Attachment) {
 	h.attachments[at.id] = at
 }
 
-// drop returns how many attachments are left.
-func (h *hall) drop(at *Attachment) int {
+func (h *hall) drop(at *Attachment) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.attachments, at.id)
-	return len(h.attachments)
 }
 
 // some returns the attachments that which is true of.
@@ -144,7 +174,11 @@ func (h *hall) act(n notice) {
 	case rightsChanged:
 		h.changeRights(n)
 	case roomEnded:
-		h.detach(End{RoomEnded, n.Reason}, func(*Attachment) bool { return true })
+		end := End{RoomEnded, n.Reason}
+		h.detach(end, func(*Attachment) bool { return true })
+		for _, v := range h.someVisits(func(*Visit) bool { return true }) {
+			v.detach(end)
+		}
 		return
 	}
 	h.refresh()

@@ -152,7 +152,20 @@ func (a *Access) RemoveParticipant(ctx context.Context, id usher.Identity, ref s
 	a.tell(ctx, usher.Event{Type: usher.Taken, App: r.App, Who: id.Key(), Name: id.Name, Actor: id.Actor, Room: r.ID, Participant: participant, Reason: "removed: " + reason})
 	a.announce(r.Key(), notice{Kind: participantRemoved, Participant: participant, Reason: reason})
 	a.abroad.review(r.Key())
-	return e, nil
+	return e, a.revokePasses(ctx, id, r, e.Participant.Identity, reason)
+}
+
+// revokePasses takes from somebody who was put out of a room what else opens it.
+func (a *Access) revokePasses(ctx context.Context, id usher.Identity, r usher.Room, identity, reason string) error {
+	if identity == "" {
+		return nil
+	}
+	return a.passesOf(ctx, r, identity, func(_ usher.Session, p usher.Pass) error {
+		_, err := a.take(ctx, usher.Taking{
+			App: r.App, Kind: usher.Revocation, Target: usher.Target{Grant: p.Grant}, Before: a.now(), By: id.Key(), Reason: reason,
+		})
+		return err
+	})
 }
 
 // maxReason is how long the reason of a removal may be, in bytes: what a

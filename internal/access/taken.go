@@ -18,6 +18,8 @@ type taken struct {
 	seq  int64
 	void map[target]*voided
 	bans map[banKey]*exclusion
+	// changes are since when connections know what an identity may do.
+	changes map[banKey]time.Time
 }
 
 // target is one thing that a revocation can name, of an app.
@@ -55,7 +57,7 @@ func (e *exclusion) voids(made, now time.Time) bool {
 }
 
 func newTaken() *taken {
-	return &taken{void: make(map[target]*voided), bans: make(map[banKey]*exclusion)}
+	return &taken{void: make(map[target]*voided), bans: make(map[banKey]*exclusion), changes: make(map[banKey]time.Time)}
 }
 
 // String names the target in the record.
@@ -89,6 +91,8 @@ func (k *taken) apply(t usher.Taking) bool {
 	case usher.Unban:
 		e := k.excluded(key)
 		e.lifted, e.before = true, latest(e.before, t.At())
+	case usher.Change:
+		k.changes[key] = latest(k.changes[key], t.At())
 	case usher.Revocation:
 		name := targetOf(t.App, t.Target)
 		v := k.void[name]
@@ -347,13 +351,8 @@ func (a *Access) follow(ctx context.Context) {
 // putOut detaches every connection on this node whose place is void.
 func (a *Access) putOut() {
 	now := a.now()
-	a.mu.Lock()
-	halls := make([]*hall, 0, len(a.halls))
-	for _, h := range a.halls {
-		halls = append(halls, h)
-	}
-	a.mu.Unlock()
-	for _, h := range halls {
+	for _, h := range a.openHalls() {
+		h.endVisits(now)
 		for _, at := range h.some(func(at *Attachment) bool { return at.place.Load() != nil }) {
 			if t, ok := a.taken.fromParticipant(*at.place.Load(), now); ok {
 				at.detach(End{Revoked, reasonOf(t)})

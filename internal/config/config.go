@@ -20,6 +20,7 @@ import (
 	"usher"
 	"usher/internal/access"
 	"usher/internal/call"
+	"usher/internal/collab"
 	"usher/internal/contact"
 	"usher/internal/httpd"
 	"usher/internal/identity"
@@ -61,6 +62,7 @@ type Config struct {
 	// TURN is what clients are told of TURN servers, and TURNServer the embedded one.
 	TURN       turnrest.Config `yaml:"turn"`
 	TURNServer turn.Config     `yaml:"turnServer"`
+	Collab     collab.Config   `yaml:"collab"`
 	Log        Log             `yaml:"log"`
 	Compat     Compat          `yaml:"compat"`
 }
@@ -105,7 +107,8 @@ type Compat struct {
 	Janus    JanusDialect    `yaml:"janus"`
 	LiveKit  LiveKitDialect  `yaml:"livekit"`
 	// VideoChat is that of the serverless video chat on AWS.
-	VideoChat VideoChatDialect `yaml:"videochat"`
+	VideoChat   VideoChatDialect   `yaml:"videochat"`
+	RoomService RoomServiceDialect `yaml:"roomservice"`
 }
 
 // VPaaSDialect is the service API of Pexip VPaaS.
@@ -148,6 +151,15 @@ type VideoChatDialect struct {
 	Access  httpd.Access `yaml:"access" doc:"By what its callers are known: identity and nothing else, since only who is somebody has contacts."`
 }
 
+// RoomServiceDialect is Room Service: the service itself, and the route that
+// pages get their tokens from.
+type RoomServiceDialect struct {
+	Enabled  bool          `yaml:"enabled" doc:"Whether to be Room Service: /provision, /presence, /docs, /ws, /v1/sdk/rooms and /roomservice."`
+	Access   httpd.Access  `yaml:"access" doc:"By what those are known who call /roomservice/auth for a token: identity, session or public, as in compat.meetings.access. All else needs a key, or such a token."`
+	Role     usher.Role    `yaml:"role" doc:"What everybody gets whom access: public serves: viewer, speaker, host, or a role of policy.roles. It has to be said."`
+	Lifetime time.Duration `yaml:"lifetime" doc:"How long a token is good, from when it is given out and from each time that a connection which has it renews it: a page that stays connected keeps its token. Never longer than policy.maxLifetime at a time."`
+}
+
 // Default returns the configuration in force where nothing is said.
 func Default() Config {
 	return Config{
@@ -165,15 +177,16 @@ func Default() Config {
 		Agora:      agora.Config{TokenVersion: "007"},
 		Janus:      janus.DefaultConfig(),
 		TURNServer: turn.DefaultConfig(),
+		Collab:     collab.DefaultConfig(),
 		Log:        Log{Level: "info", Format: "text"},
 		Compat: Compat{
-			VPaaS:    VPaaSDialect{Enabled: true, Access: httpd.ByIdentity},
-			Meetings: MeetingsDialect{Access: httpd.ByIdentity},
-			Agora:    AgoraDialect{Access: httpd.ByIdentity},
-			Janus:    JanusDialect{Access: httpd.ByIdentity},
-			LiveKit:  LiveKitDialect{Access: httpd.ByIdentity},
-
-			VideoChat: VideoChatDialect{Access: httpd.ByIdentity},
+			VPaaS:       VPaaSDialect{Enabled: true, Access: httpd.ByIdentity},
+			Meetings:    MeetingsDialect{Access: httpd.ByIdentity},
+			Agora:       AgoraDialect{Access: httpd.ByIdentity},
+			Janus:       JanusDialect{Access: httpd.ByIdentity},
+			LiveKit:     LiveKitDialect{Access: httpd.ByIdentity},
+			VideoChat:   VideoChatDialect{Access: httpd.ByIdentity},
+			RoomService: RoomServiceDialect{Access: httpd.ByIdentity, Lifetime: 6 * time.Hour},
 		},
 	}
 }
@@ -191,6 +204,7 @@ func Dev() Config {
 	c.Compat.Janus.Enabled = true
 	c.Compat.LiveKit.Enabled = true
 	c.Compat.VideoChat.Enabled = true
+	c.Compat.RoomService.Enabled = true
 	return c
 }
 

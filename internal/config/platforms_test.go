@@ -62,6 +62,8 @@ func TestMistakesInPlatforms(t *testing.T) {
 		"a key that is not there":        {environ: []string{"AUTH_KEY_PRIVATE=/nowhere.pem"}, want: "janus.keyFile:"},
 		"LiveKit without a secret":       {text: "livekit: {url: \"wss://livekit.example.com\", apiKey: k}", want: "livekit.apiSecret: must be"},
 		"a TURN server that nobody uses": {text: "turnServer: {udp: \"127.0.0.1:3478\"}", want: "turn.urls: must name the server of turnServer"},
+		"Room Service open in no role":   {text: "compat: {roomservice: {access: public}}", want: "compat.roomservice.role: must be said"},
+		"Room Service for no time":       {text: "compat: {roomservice: {lifetime: 1ms}}", want: "compat.roomservice.lifetime: must be"},
 		"LiveKit open in no role":        {text: "compat: {livekit: {access: public}}", want: "compat.livekit.role: must be said"},
 		"Janus open to viewers":          {text: "compat: {janus: {access: public, role: viewer}}", want: "compat.janus.role: must be speaker, host"},
 		"video chat without a caller":    {text: "compat: {videochat: {access: public}}", want: "compat.videochat.access: must be identity"},

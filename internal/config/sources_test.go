@@ -13,6 +13,7 @@ import (
 	"usher"
 	"usher/internal/access"
 	"usher/internal/call"
+	"usher/internal/collab"
 	"usher/internal/config"
 	"usher/internal/contact"
 	"usher/internal/httpd"
@@ -72,6 +73,9 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"calls.ring": "45s", "calls.connect": "46s", "calls.grace": "47s", "calls.longest": "48h", "calls.keepMissed": "49h", "calls.candidates": "50",
 		"contacts.max": "77", "limits.seek": "5/1s", "compat.videochat.enabled": "true", "compat.videochat.access": "identity",
 		"compat.livekit.enabled": "true", "compat.livekit.access": "public", "compat.livekit.role": "viewer",
+		"compat.roomservice.enabled": "true", "compat.roomservice.access": "public", "compat.roomservice.role": "viewer", "compat.roomservice.lifetime": "90m",
+		"collab.maxValue": "1", "collab.maxDocument": "2", "collab.maxItems": "3", "collab.maxObjects": "4", "collab.maxPresence": "5",
+		"collab.maxPeers": "6", "collab.grace": "7s", "collab.rate": "8/1m",
 	}
 	claims := identity.ClaimNames{Subject: "uid", Email: "mail", EmailVerified: "ok", Name: "display", Groups: "teams"}
 	want := config.Config{
@@ -124,6 +128,9 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			UDP: "127.0.0.1:3478", TCP: "127.0.0.1:3479", Realm: "example.com", RelayAddress: "198.51.100.7",
 			MinPort: 50000, MaxPort: 50001, Quota: 3, AllowPeers: []string{"10.20.0.0/16"},
 		},
+		Collab: collab.Config{
+			MaxValue: 1, MaxDocument: 2, MaxItems: 3, MaxObjects: 4, MaxPresence: 5, MaxPeers: 6, Grace: 7 * time.Second, Rate: limit.Rate{Count: 8, Per: time.Minute},
+		},
 		Log: config.Log{Level: "debug", Format: "json"},
 		Compat: config.Compat{
 			VPaaS:    config.VPaaSDialect{Access: httpd.ByIdentity},
@@ -133,6 +140,9 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			LiveKit:  config.LiveKitDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Viewer},
 
 			VideoChat: config.VideoChatDialect{Enabled: true, Access: httpd.ByIdentity},
+			RoomService: config.RoomServiceDialect{
+				Enabled: true, Access: httpd.ToPublic, Role: usher.Viewer, Lifetime: 90 * time.Minute,
+			},
 		},
 	}
 

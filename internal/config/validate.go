@@ -35,6 +35,7 @@ func (c Config) Validate() []usher.FieldProblem {
 	v.section("contacts", c.Contacts.Validate())
 	v.section("signaling", c.Signaling.Validate())
 	v.section("calls", c.Calls.Validate())
+	v.section("collab", c.Collab.Validate())
 	v.vpaas(c)
 	v.platforms(c)
 	_, known := logLevels[c.Log.Level]
@@ -272,6 +273,9 @@ func (v *validator) compat(c Config) {
 	v.dialect(c, "compat.agora", MeetingsDialect(c.Compat.Agora), c.isRole, known)
 	v.dialect(c, "compat.janus", MeetingsDialect(c.Compat.Janus), c.canSpeak, speaks)
 	v.dialect(c, "compat.livekit", MeetingsDialect(c.Compat.LiveKit), c.isRole, known)
+	rooms := c.Compat.RoomService
+	v.dialect(c, "compat.roomservice", MeetingsDialect{rooms.Enabled, rooms.Access, rooms.Role}, c.isRole, known)
+	v.check("compat.roomservice.lifetime", rooms.Lifetime >= time.Second, "must be at least 1s")
 }
 
 // dialect checks a dialect that can be open to everybody, in a role that will do.

@@ -38,6 +38,9 @@ func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
 	if token := r.Header.Get("Authorization"); h.dialect.BareToken && proof.Malformed && isBare(token) && len(r.Header["Authorization"]) == 1 {
 		proof.Malformed, proof.Bearer = false, usher.Secret(token)
 	}
+	if proof.Malformed && h.dialect.BearerColon {
+		proof = proofWithColon(r)
+	}
 	if h.LoopbackOnly && proof.Empty() && fromElsewhere(r) {
 		return usher.Identity{}, errElsewhere
 	}
@@ -178,6 +181,19 @@ func ProofOf(r *http.Request) identity.Proof {
 // name of a scheme without one.
 func isBare(text string) bool {
 	return text != "" && !strings.EqualFold(text, "Bearer") && !strings.ContainsAny(text, " ,\t")
+}
+
+// proofWithColon is [ProofOf] where the scheme is written "Bearer:".
+func proofWithColon(r *http.Request) identity.Proof {
+	header := r.Header.Clone()
+	for i, value := range header["Authorization"] {
+		if scheme, token, found := strings.Cut(value, " "); found && strings.EqualFold(scheme, "Bearer:") {
+			header["Authorization"][i] = "Bearer " + token
+		}
+	}
+	spelled := *r
+	spelled.Header = header
+	return ProofOf(&spelled)
 }
 
 // addressKey is the key by which a request's address is limited.

@@ -76,6 +76,9 @@ type Dialect struct {
 	// BareToken takes an Authorization header that is a token alone, without
 	// Bearer, for one with it.
 	BareToken bool
+	// BearerColon also takes "Authorization: Bearer: TOKEN", as some old clients
+	// write it.
+	BearerColon bool
 	// MaxBody is the most that a request's body may have, in bytes; 0 is 64 KiB.
 	MaxBody int64
 }

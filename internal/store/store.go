@@ -60,6 +60,8 @@ type DB interface {
 	Takings() Takings
 	Stays() Stays
 	Record() Record
+	Sessions() Sessions
+	Documents() Documents
 	// Ping fails when the store can't serve.
 	Ping(ctx context.Context) error
 	// Close waits for the writes that were accepted, and closes the store.
@@ -342,4 +344,82 @@ type Record interface {
 	// that it holds nobody up: the steps before an error stand, and the number
 	// says so.
 	Trim(ctx context.Context, before time.Time, keep int64) (int, error)
+}
+
+// Sessions keeps the sessions of opaque tokens, by the digests of those.
+type Sessions interface {
+	// Create returns ErrExists if there is a session with that token, or with
+	// that id.
+	Create(ctx context.Context, s usher.Session) error
+	// Get returns a session also when its time is over.
+	Get(ctx context.Context, token usher.Digest) (usher.Session, error)
+	// Of returns the sessions of an identity's key by the time they were made.
+	// The id that it goes on after need not exist any more.
+	Of(ctx context.Context, app, identity string, after usher.ID, limit int) ([]usher.Session, error)
+	Update(ctx context.Context, token usher.Digest, change func(usher.Session) (usher.Session, error)) (usher.Session, error)
+	// Sweep deletes sessions that expired before now, at most limit of them, and
+	// returns how many there were.
+	Sweep(ctx context.Context, now time.Time, limit int) (int, error)
+}
+
+// Entries are a part of a document's log: changes that were written down
+// together, encoded. What is in the body is not the store's concern.
+type Entries struct {
+	// First and Last are the numbers of the first change and of the last.
+	First, Last int64
+	// At is when they were written down.
+	At time.Time
+	// Body is never empty.
+	Body []byte
+}
+
+// Snapshot is what a document came to at one of its changes.
+type Snapshot struct {
+	// ID tells snapshots apart; whoever makes one chooses it.
+	ID usher.ID
+	// Last is the number of the last change that it holds.
+	Last int64
+	// Parts is of how many parts it consists.
+	Parts int
+}
+
+// Head says what there is of a document. Its zero value is a document that
+// nothing was ever written of.
+type Head struct {
+	// Last is the number of the last change, and At when it was written down. It
+	// never goes back, also when what it counts was compacted.
+	Last int64
+	At   time.Time
+	// Snapshot is what the document begins with; zero if it has none.
+	Snapshot Snapshot
+}
+
+// Documents keeps one document for each room, as a snapshot and a log: a
+// document is what its snapshot says, changed by the log after that. It does not
+// ask whether the room is there.
+//
+// A snapshot is written part by part, so that none is larger than what any store
+// can hold in one record, and holds up nobody. It counts from the moment at
+// which [Documents.Compact] says so.
+type Documents interface {
+	// Head says what there is of a document.
+	Head(ctx context.Context, room usher.RoomKey) (Head, error)
+	// Append adds to the end of the log: e.First must be the number after the
+	// last one, or nothing is written and ErrExists returned, since somebody else
+	// has written meanwhile.
+	Append(ctx context.Context, room usher.RoomKey, e Entries) error
+	// Log returns what follows a number, in order. It begins with the entries
+	// that the number is in the midst of.
+	Log(ctx context.Context, room usher.RoomKey, after int64, limit int) ([]Entries, error)
+
+	// PutPart writes a part of a snapshot, or writes it again. Parts count from 0.
+	PutPart(ctx context.Context, room usher.RoomKey, snapshot usher.ID, part int, body []byte) error
+	// Part returns a part of a snapshot.
+	Part(ctx context.Context, room usher.RoomKey, snapshot usher.ID, part int) ([]byte, error)
+	// Compact has a document begin with a snapshot, all parts of which are
+	// written. It returns ErrExists, and does nothing, unless the document's
+	// snapshot is still that of the id replaces. It then deletes the log up to
+	// the snapshot, and the parts of all others: what an error leaves of those
+	// the next Compact deletes, and nobody reads.
+	Compact(ctx context.Context, room usher.RoomKey, next Snapshot, replaces usher.ID) error
 }

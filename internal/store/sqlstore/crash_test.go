@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	if mode == "" {
 		os.Exit(m.Run())
 	}
-	write := map[string]func(context.Context, *sqlstore.DB) error{"load": writeLoad, "steps": writeSteps}[mode]
+	write := map[string]func(context.Context, *sqlstore.DB) error{"load": writeLoad, "steps": writeSteps, "documents": writeDocuments}[mode]
 	db, err := sqlstore.Open(context.Background(), sqlstore.Config{Path: os.Getenv(childPath)})
 	if err == nil {
 		err = errors.Join(write(context.Background(), db), db.Close())

@@ -59,12 +59,15 @@ func (m mapping[T]) insertion() string {
 
 // put inserts a record, or replaces the one that has its key.
 func (m mapping[T]) put(t *tx, record *T) error {
+	return t.exec(m.replacement(), m.values(record)...)
+}
+
+func (m mapping[T]) replacement() string {
 	var set []string
 	for _, c := range m.columns[m.keys:] {
 		set = append(set, c+" = excluded."+c)
 	}
-	text := m.insertion() + " ON CONFLICT (" + strings.Join(m.columns[:m.keys], ", ") + ") DO UPDATE SET " + strings.Join(set, ", ")
-	return t.exec(text, m.values(record)...)
+	return m.insertion() + " ON CONFLICT (" + strings.Join(m.columns[:m.keys], ", ") + ") DO UPDATE SET " + strings.Join(set, ", ")
 }
 
 // update writes the columns in which next differs from old, and so touches

@@ -203,6 +203,9 @@ func (db *DB) Stays() store.Stays { return stays{db} }
 // Record returns what happened.
 func (db *DB) Record() store.Record { return record{db} }
 
+// Sessions returns the sessions of opaque tokens.
+func (db *DB) Sessions() store.Sessions { return sessions{db} }
+
 // Ping fails when the database can't be read, or when the writer can't begin
 // and end a transaction or is not free before ctx ends. It writes nothing.
 func (db *DB) Ping(ctx context.Context) error {

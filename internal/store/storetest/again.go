@@ -23,13 +23,14 @@ func again[T any](change func(T) (T, error)) func(T) (T, error) {
 
 type againDB struct{ store.DB }
 
-func (db againDB) Rooms() store.Rooms     { return againRooms{db.DB.Rooms()} }
-func (db againDB) Clients() store.Clients { return againClients{db.DB.Clients()} }
-func (db againDB) Keys() store.Keys       { return againKeys{db.DB.Keys()} }
-func (db againDB) Invites() store.Invites { return againInvites{db.DB.Invites()} }
-func (db againDB) Stays() store.Stays     { return againStays{db.DB.Stays()} }
-func (db againDB) Calls() store.Calls     { return againCalls{db.DB.Calls()} }
-func (db againDB) Users() store.Users     { return againUsers{db.DB.Users()} }
+func (db againDB) Rooms() store.Rooms       { return againRooms{db.DB.Rooms()} }
+func (db againDB) Clients() store.Clients   { return againClients{db.DB.Clients()} }
+func (db againDB) Keys() store.Keys         { return againKeys{db.DB.Keys()} }
+func (db againDB) Invites() store.Invites   { return againInvites{db.DB.Invites()} }
+func (db againDB) Stays() store.Stays       { return againStays{db.DB.Stays()} }
+func (db againDB) Calls() store.Calls       { return againCalls{db.DB.Calls()} }
+func (db againDB) Users() store.Users       { return againUsers{db.DB.Users()} }
+func (db againDB) Sessions() store.Sessions { return againSessions{db.DB.Sessions()} }
 
 type againRooms struct{ store.Rooms }
 
@@ -82,4 +83,10 @@ type againCalls struct{ store.Calls }
 
 func (s againCalls) Update(ctx context.Context, key usher.CallKey, change func(usher.Call) (usher.Call, error)) (usher.Call, error) {
 	return s.Calls.Update(ctx, key, again(change))
+}
+
+type againSessions struct{ store.Sessions }
+
+func (s againSessions) Update(ctx context.Context, token usher.Digest, change func(usher.Session) (usher.Session, error)) (usher.Session, error) {
+	return s.Sessions.Update(ctx, token, again(change))
 }

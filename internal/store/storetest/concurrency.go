@@ -320,6 +320,47 @@ var concurrencyTests = []test{
 			}
 		}
 	}},
+	{"of many writers of one document each number goes to one", func(s *suite) {
+		room := usher.RoomKey{App: usher.DefaultApp, ID: s.id()}
+		won := s.together(300, func(i int) error {
+			h, err := s.db.Documents().Head(s.ctx, room)
+			if err != nil {
+				return err
+			}
+			return s.db.Documents().Append(s.ctx, room, store.Entries{First: h.Last + 1, Last: h.Last + 2, At: start, Body: []byte{byte(i)}})
+		}, store.ErrExists)
+		log, err := s.db.Documents().Log(s.ctx, room, 0, 0)
+		s.must(err)
+		s.wantEqual("entries", len(log), won)
+		for i, e := range log {
+			s.wantEqual("first number", e.First, int64(2*i+1))
+		}
+		h, err := s.db.Documents().Head(s.ctx, room)
+		s.must(err)
+		s.wantEqual("last number", h.Last, int64(2*won))
+	}},
+	{"of snapshots made at once one counts", func(s *suite) {
+		d := s.document()
+		d.append(5)
+		snapshots := make([]store.Snapshot, 20)
+		for i := range snapshots {
+			snapshots[i] = d.snapshot(int64(i%4+1), fmt.Sprint(i))
+		}
+		won := s.together(len(snapshots), func(i int) error {
+			return s.db.Documents().Compact(s.ctx, d.room, snapshots[i], "")
+		}, store.ErrExists)
+		s.wantEqual("snapshots that count", won, 1)
+		h, err := s.db.Documents().Head(s.ctx, d.room)
+		s.must(err)
+		body, err := s.db.Documents().Part(s.ctx, d.room, h.Snapshot.ID, 0)
+		s.must(err)
+		for i, snapshot := range snapshots {
+			if snapshot.ID == h.Snapshot.ID {
+				s.wantEqual("its part", string(body), fmt.Sprint(i))
+			}
+		}
+		d.wantLog("log", h.Snapshot.Last, 0, d.log...)
+	}},
 	{"who follows the record misses no batch", func(s *suite) {
 		s.followed(300, func(i int) error {
 			_, err := s.db.Record().Append(s.ctx, store.Batch{First: start, Last: start, Count: 1, Body: []byte{byte(i)}})

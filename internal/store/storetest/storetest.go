@@ -51,6 +51,8 @@ func Run(t *testing.T, open func(*testing.T) store.DB) {
 		{"Takings", takingTests},
 		{"Stays", stayTests},
 		{"Record", recordTests},
+		{"Sessions", sessionTests},
+		{"Documents", documentTests},
 		{"Closing", closeTests},
 	} {
 		t.Run(group.name, func(t *testing.T) { runTests(t, open, group.tests) })

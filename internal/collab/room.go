@@ -1,0 +1,458 @@
+package collab
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"usher"
+	"usher/internal/store"
+)
+
+// room is one room that somebody is in, or was a moment ago. Everything that
+// happens in it happens in one goroutine, run, to which all others send; what
+// they may touch themselves is at the end of the struct.
+type room struct {
+	hub *Hub
+	key usher.RoomKey
+
+	archive archive
+	doc     *document
+	members []*Member
+	people  people
+
+	// pending are the ops that were folded in since the last flush, body those of
+	// them that changed something, as they will be in the log.
+	pending []outcome
+	body    []byte
+
+	snapshots sync.WaitGroup
+	written   chan snapshotted // what the snapshot under way came to
+	writing   bool
+	retryAt   int // the length of the log at which a snapshot that failed is tried again
+
+	inputs chan input
+	wake   chan struct{} // has a value while there are members to be put out
+	stop   chan struct{} // closed to end the room
+	done   chan struct{} // closed when it has ended, with err
+	err    error
+
+	mu     sync.Mutex
+	ousted []*Member // members to be put out
+
+	// users counts who has the room in hand: its members, and calls. The hub's
+	// lock guards it.
+	users int
+}
+
+// input is something that the room shall do.
+type input struct {
+	// ops are to be applied, but for those that have an error in errs, which is
+	// as long as ops or nil. They are member's, or a call's of a back end.
+	ops    []Op
+	errs   []*usher.Error
+	member *Member
+	call   *call
+	// do is called once all ops before it are on disk and told, and now at once.
+	do, now func()
+}
+
+// call is a back end's change under way.
+type call struct {
+	user string
+	errs []OpError
+	view *View
+	done chan struct{}
+}
+
+// outcome is what came of an op.
+type outcome struct {
+	update *Update
+	err    *usher.Error
+	member *Member // nil for a back end's
+}
+
+// snapshotted is what a snapshot came to, which was written while the log had
+// log bytes.
+type snapshotted struct {
+	snapshot store.Snapshot
+	size     int
+	log      int
+	err      error
+}
+
+const (
+	// inputLimit bounds what waits for a room, beyond which senders wait.
+	inputLimit = 512
+	// pendingLimit bounds how many ops share a write.
+	pendingLimit = 1024
+	// linger is how long a room that nobody is in stays in memory.
+	linger = 30 * time.Second
+	// storeTimeout bounds how long a room waits for its store.
+	storeTimeout = 20 * time.Second
+	// forgetAfter is how long nothing may have happened in a document before it is
+	// taken for granted that no client has parts of it in hand.
+	forgetAfter = 10 * time.Minute
+)
+
+func newRoom(h *Hub, key usher.RoomKey) *room {
+	return &room{
+		hub: h, key: key,
+		archive: archive{store: h.deps.Store, room: key},
+		people:  make(people),
+		body:    []byte{codecVersion},
+		written: make(chan snapshotted, 1),
+		inputs:  make(chan input, inputLimit),
+		wake:    make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+}
+
+// run is the room's goroutine.
+func (r *room) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	err := r.open(ctx)
+	if err == nil {
+		err = r.serve(ctx)
+	}
+	cancel()
+	r.snapshots.Wait()
+	r.hub.drop(r)
+	if err != nil {
+		r.hub.deps.Logger.Error("a room's document can't be served; it is read anew when somebody comes", "room", r.key.ID, "error", err)
+		r.err = errBroken
+	} else {
+		r.err = errStopping
+	}
+	end := End{Broken, r.err.Error()}
+	if e := usher.AsError(r.err); e != nil {
+		end.Message = e.Message
+	}
+	for _, m := range r.members {
+		m.out.Store(true)
+		m.peer.Ended(end)
+	}
+	close(r.done)
+}
+
+// open reads the document.
+func (r *room) open(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if r.doc, err = r.archive.load(ctx); err != nil {
+		return err
+	}
+	if r.hub.deps.Now().Sub(r.archive.head.At) < forgetAfter || !r.doc.rebuild() {
+		return nil
+	}
+	// The new ids must be there to stay before anybody sees them.
+	s, size, err := r.archive.snapshot(ctx, r.doc.view(), r.hub.deps.IDs.New(), r.archive.head.Snapshot.ID)
+	r.archive.head.Snapshot, r.archive.size, r.archive.log = s, size, 0
+	return err
+}
+
+// serve does what is sent to the room until it is stopped, is not used any more,
+// or fails.
+func (r *room) serve(ctx context.Context) error {
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	for {
+		select {
+		case in := <-r.inputs:
+			if err := r.takeAll(ctx, in); err != nil {
+				return err
+			}
+			r.beginSnapshot(ctx)
+		case <-r.wake:
+			r.oust()
+		case s := <-r.written:
+			r.endSnapshot(s)
+			continue
+		case <-r.stop:
+			return r.drain(ctx)
+		case <-timer.C:
+			if r.tick() {
+				return nil
+			}
+		}
+		timer.Reset(r.next())
+	}
+}
+
+// takeAll takes an input, and what else is waiting, and writes down what came of it.
+func (r *room) takeAll(ctx context.Context, in input) error {
+	for {
+		if err := r.take(ctx, in); err != nil {
+			return err
+		}
+		select {
+		case in = <-r.inputs:
+			continue
+		default:
+			return r.flush(ctx)
+		}
+	}
+}
+
+// drain takes what is waiting, before the room ends.
+func (r *room) drain(ctx context.Context) error {
+	select {
+	case in := <-r.inputs:
+		return r.takeAll(ctx, in)
+	default:
+		return nil
+	}
+}
+
+func (r *room) take(ctx context.Context, in input) error {
+	if in.now != nil {
+		in.now()
+		return nil
+	}
+	for i := range in.ops {
+		var err *usher.Error
+		if in.errs != nil {
+			err = in.errs[i]
+		}
+		if err := r.apply(ctx, in, i, err); err != nil {
+			return err
+		}
+	}
+	if in.call == nil && in.do == nil {
+		return nil
+	}
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
+	if in.call != nil {
+		in.call.view = r.doc.view()
+		close(in.call.done)
+	} else {
+		in.do()
+	}
+	return nil
+}
+
+// apply folds one op of an input in. The error is that of a flush.
+func (r *room) apply(ctx context.Context, in input, i int, refused *usher.Error) error {
+	op := &in.ops[i]
+	from := ""
+	switch {
+	case in.call != nil:
+		from = in.call.user
+	case in.member.out.Load():
+		return nil // it was told that it is out
+	default:
+		from = in.member.user
+		if refused == nil && !in.member.write {
+			refused = errReadOnly
+		}
+	}
+	changed := false
+	if refused == nil {
+		changed, refused = r.doc.apply(op, r.hub.config.bounds())
+	}
+	if refused != nil && in.call != nil {
+		in.call.errs = append(in.call.errs, OpError{i, refused})
+		return nil
+	}
+	r.pending = append(r.pending, outcome{
+		update: &Update{Op: *op, Stamp: r.doc.stamp, From: from, Changed: changed}, err: refused, member: in.member,
+	})
+	if changed {
+		r.body = appendOp(r.body, op)
+	}
+	// Whoever is given the list must have been told of all that is in it, and of
+	// nothing else.
+	if len(r.pending) >= pendingLimit || len(r.body) >= partSize || op.Kind == CreateList && !changed && refused == nil {
+		return r.flush(ctx)
+	}
+	return nil
+}
+
+// flush writes the pending ops down, and then tells everyone.
+func (r *room) flush(ctx context.Context) error {
+	if len(r.body) > 1 {
+		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		err := r.archive.append(ctx, r.body, r.doc.stamp, r.hub.deps.Now())
+		cancel()
+		if err != nil {
+			return err
+		}
+		// The store may keep what it was given no longer than the call.
+		r.body = r.body[:1]
+	}
+	for _, o := range r.pending {
+		r.tell(o)
+	}
+	clear(r.pending)
+	r.pending = r.pending[:0]
+	return nil
+}
+
+func (r *room) tell(o outcome) {
+	own := o.member
+	if own != nil && own.index < 0 {
+		own = nil // it has left
+	}
+	switch {
+	case o.err != nil:
+		if own != nil {
+			own.peer.Refused(o.update.Op, o.err)
+		}
+	case o.update.Changed:
+		for _, m := range r.members {
+			m.peer.Updated(o.update, m == own)
+		}
+	case own != nil:
+		own.peer.Updated(o.update, true)
+		if o.update.Op.Kind == CreateList {
+			own.peer.Listed(o.update.Op.Object, r.doc.lists[o.update.Op.Object].view(), r.doc.stamp)
+		}
+	}
+}
+
+// add brings a member in, unless there are too many.
+func (r *room) add(m *Member) *usher.Error {
+	if most := r.hub.config.MaxPeers; most > 0 && len(r.members) >= most {
+		return errCrowded
+	}
+	m.index = len(r.members)
+	r.members = append(r.members, m)
+	r.people.come(m.user)
+	return nil
+}
+
+// remove takes a member out. Its user is shown to the others for the grace, unless
+// it has another connection.
+func (r *room) remove(m *Member, grace time.Duration) {
+	if m.index < 0 {
+		return
+	}
+	last := len(r.members) - 1
+	moved := r.members[last]
+	r.members[m.index], moved.index = moved, m.index
+	r.members = slices.Delete(r.members, last, last+1)
+	m.index = -1
+	r.people.leave(m.user, r.hub.deps.Now().Add(grace))
+}
+
+// oust puts out the members who were told to go.
+func (r *room) oust() {
+	r.mu.Lock()
+	ousted := r.ousted
+	r.ousted = nil
+	r.mu.Unlock()
+	for _, m := range ousted {
+		if m.index < 0 {
+			continue // it has left by itself, or is not here yet
+		}
+		r.remove(m, 0)
+		m.peer.Ended(*m.end.Load())
+	}
+	r.sayWhoIsGone()
+}
+
+func (r *room) sayWhoIsGone() time.Time {
+	gone, next := r.people.overdue(r.hub.deps.Now())
+	for _, user := range gone {
+		g := &Gone{User: user}
+		for _, m := range r.members {
+			m.peer.Gone(g)
+		}
+	}
+	return next
+}
+
+// tick does what is due, and reports whether the room is not used any more.
+func (r *room) tick() bool {
+	r.sayWhoIsGone()
+	return len(r.people) == 0 && !r.writing && r.hub.retire(r)
+}
+
+// next returns after how long there may be something due.
+func (r *room) next() time.Duration {
+	next := r.sayWhoIsGone()
+	if next.IsZero() {
+		return linger
+	}
+	return min(linger, max(0, next.Sub(r.hub.deps.Now())))
+}
+
+// beginSnapshot has a snapshot written beside the room, if it is worth it.
+func (r *room) beginSnapshot(ctx context.Context) {
+	if r.writing || !r.archive.heavy() || r.archive.log < r.retryAt {
+		return
+	}
+	r.writing = true
+	view, id, replaces, log := r.doc.view(), r.hub.deps.IDs.New(), r.archive.head.Snapshot.ID, r.archive.log
+	a := r.archive // a copy, since the room goes on to change its own
+	r.snapshots.Go(func() {
+		s, size, err := a.snapshot(ctx, view, id, replaces)
+		r.written <- snapshotted{s, size, log, err}
+	})
+}
+
+// endSnapshot notes what the snapshot came to.
+func (r *room) endSnapshot(s snapshotted) {
+	r.writing = false
+	if s.err != nil {
+		r.hub.deps.Logger.Error("a snapshot of a document could not be written; it is tried again when the log is longer", "room", r.key.ID, "error", s.err)
+		r.retryAt = r.archive.log + minLog
+		return
+	}
+	r.archive.head.Snapshot, r.archive.size = s.snapshot, s.size
+	r.archive.log -= s.log
+	r.retryAt = 0
+}
+
+// send has the room do something. It waits while the room has much to do, and
+// returns why it could not if the room has ended.
+func (r *room) send(in input) error {
+	select {
+	case r.inputs <- in:
+		return nil
+	case <-r.done:
+		return r.err
+	}
+}
+
+// do has the room call f once everything before it is on disk and told, and
+// returns when it has.
+func (r *room) do(f func()) error {
+	called := make(chan struct{})
+	if err := r.send(input{do: func() { f(); close(called) }}); err != nil {
+		return err
+	}
+	return r.await(called)
+}
+
+// await waits for something that the room was sent.
+func (r *room) await(done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-r.done:
+	}
+	select {
+	case <-done: // just before the room ended
+		return nil
+	default:
+		return r.err
+	}
+}
+
+// What is told of a room that has ended in memory.
+var (
+	errBroken   = usher.Errorf(usher.Unavailable, "room_broken", "Something went wrong with the room on our side; come back to find it whole.")
+	errStopping = usher.Errorf(usher.Unavailable, "stopping", "The server is stopping; come back in a moment.")
+	errCrowded  = usher.Errorf(usher.TooMany, "room_crowded", "As many are connected to the room as may be; try again later.")
+	errReadOnly = usher.Errorf(usher.Forbidden, "read_only", "You may read this document, but not change it.")
+)
+
+// bounds are what the configuration says about a document.
+func (c Config) bounds() bounds {
+	return bounds{objects: c.MaxObjects, items: c.MaxItems, bytes: c.MaxDocument}
+}
