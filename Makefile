@@ -45,6 +45,7 @@ converge: deps
 bench: build
 	./bin/usher bench join
 	./bin/usher bench decide
+	./bin/usher bench mint
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 # fuzz runs every fuzz test for FUZZTIME, one after the other.
