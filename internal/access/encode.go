@@ -2,7 +2,6 @@ package access
 
 import (
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -11,25 +10,23 @@ import (
 
 // encodeEvents writes events as [json.Marshal] does, and [decodeEvents] reads
 // them. There is one for each call, and reflection would take longer over it
-// than the decision did.
-func encodeEvents(events []usher.Event) ([]byte, error) {
+// than the decision did. It can't fail: one event that could not be written
+// would hold up all that follow it, for ever.
+func encodeEvents(events []usher.Event) []byte {
 	b := append(make([]byte, 0, 2+len(events)*eventSize), '[')
 	for i := range events {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		var err error
-		if b, err = appendEvent(b, &events[i]); err != nil {
-			return nil, fmt.Errorf("access: encode events: %w", err)
-		}
+		b = appendEvent(b, &events[i])
 	}
-	return append(b, ']'), nil
+	return append(b, ']')
 }
 
 // eventSize is what an event takes, or a little more.
 const eventSize = 640
 
-func appendEvent(b []byte, e *usher.Event) ([]byte, error) {
+func appendEvent(b []byte, e *usher.Event) []byte {
 	o := object{b: append(b, '{')}
 	o.text("id", string(e.ID), true)
 	o.text("type", string(e.Type), true)
@@ -57,14 +54,11 @@ func appendEvent(b []byte, e *usher.Event) ([]byte, error) {
 		o.text("proof", d.Proof, false)
 		o.b = append(o.b, '}')
 	}
-	return append(o.b, '}'), o.err
+	return append(o.b, '}')
 }
 
 // object appends the members of a JSON object.
-type object struct {
-	b   []byte
-	err error
-}
+type object struct{ b []byte }
 
 // name begins a member.
 func (o *object) name(name string) {
@@ -86,30 +80,35 @@ func (o *object) text(name, value string, always bool) {
 func (o *object) string(s string) {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			escaped, err := json.Marshal(s)
+			escaped, _ := json.Marshal(s) // of a string it does not fail
 			o.b = append(o.b, escaped...)
-			o.fail(err)
 			return
 		}
 	}
 	o.b = append(append(append(o.b, '"'), s...), '"')
 }
 
-// time appends a member that is not the zero time.
+// time appends a member that is not the zero time. One that JSON has no way to
+// write becomes the nearest that it has.
 func (o *object) time(name string, t time.Time) {
 	if t.IsZero() {
 		return
 	}
 	o.name(name)
 	b, err := t.AppendText(append(o.b, '"'))
-	o.fail(err)
+	if err != nil {
+		b = within(t.UTC()).AppendFormat(append(o.b, '"'), time.RFC3339Nano)
+	}
 	o.b = append(b, '"')
 }
 
-func (o *object) fail(err error) {
-	if o.err == nil {
-		o.err = err
+// within is a time in the years that RFC 3339 can write.
+func within(t time.Time) time.Time {
+	first, last := time.Date(0, time.January, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
+	if t.Before(first) {
+		return first
 	}
+	return earliest(t, last)
 }
 
 // list appends a member that is not empty.

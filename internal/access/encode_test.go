@@ -23,10 +23,7 @@ func wantEncoded(t interface {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	got, err := access.EncodeEvents(events)
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
+	got := access.EncodeEvents(events)
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
 		t.Fatalf("encoded otherwise than by encoding/json (-want +got):\n%s", diff)
 	}
@@ -86,4 +83,22 @@ func TestEveryFieldOfAnEventIsEncoded(t *testing.T) {
 	}
 	wantEncoded(t, []usher.Event{e})
 	wantEncoded(t, []usher.Event{{}})
+}
+
+// One event that could not be written would hold up all that follow it.
+func TestATimeThatJSONCannotWriteIsTheNearest(t *testing.T) {
+	offset := time.FixedZone("", 24*60*60+1)
+	for at, want := range map[time.Time]string{
+		time.Date(10_000, time.January, 1, 0, 0, 0, 0, time.UTC): "9999-12-31T23:59:59Z",
+		time.Date(9999, time.December, 31, 23, 0, 0, 0, offset):  "9999-12-30T22:59:59Z",
+		time.Date(-1, time.December, 31, 0, 0, 0, 0, time.UTC):   "0000-01-01T00:00:00Z",
+	} {
+		got := access.EncodeEvents([]usher.Event{{Decision: &usher.Decision{Expires: at}}})
+		var back []usher.Event
+		if err := json.Unmarshal(got, &back); err != nil {
+			t.Errorf("%v is written as %s: %v", at, got, err)
+		} else if s := back[0].Decision.Expires.Format(time.RFC3339Nano); s != want {
+			t.Errorf("%v is read as %s, want %s", at, s, want)
+		}
+	}
 }

@@ -255,10 +255,6 @@ func (r *recorder) wrote(n int) {
 }
 
 func (r *recorder) append(ctx context.Context, events []usher.Event) error {
-	body, err := encodeEvents(events)
-	if err != nil {
-		return err
-	}
 	first, last := events[0].Time(), events[0].Time()
 	for _, e := range events {
 		if t := e.Time(); t.Before(first) {
@@ -267,7 +263,7 @@ func (r *recorder) append(ctx context.Context, events []usher.Event) error {
 			last = t
 		}
 	}
-	_, err = r.store.Append(ctx, store.Batch{First: first, Last: last, Count: len(events), Body: body})
+	_, err := r.store.Append(ctx, store.Batch{First: first, Last: last, Count: len(events), Body: encodeEvents(events)})
 	return err
 }
 

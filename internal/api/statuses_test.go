@@ -63,6 +63,7 @@ func TestEveryStatusOfEveryOperation(t *testing.T) {
 		{"a name is taken", request{owner, "POST", rooms, `{"name":"lobby"}`, nil}, 409, "room_exists"},
 		{"a name is an id", request{owner, "POST", rooms, fmt.Sprintf(`{"name":%q}`, none), nil}, 400, "room_name_invalid"},
 		{"a room has too many seats", request{owner, "POST", rooms, `{"seats":1000001}`, nil}, 400, "room_invalid"},
+		{"a room opens when no grant can be written", request{owner, "POST", rooms, `{"opens_at":"9999-12-31T23:59:59Z"}`, nil}, 400, "room_invalid"},
 		{"a room closes before it opens", request{owner, "POST", rooms, `{"opens_at":"2090-01-02T00:00:00Z","closes_at":"2090-01-01T00:00:00Z"}`, nil}, 400, "room_invalid"},
 		{"a time is no time", request{owner, "POST", rooms, `{"opens_at":"tomorrow"}`, nil}, 400, "json_invalid"},
 		{"a key is empty", request{owner, "POST", rooms, "{}", map[string]string{"Idempotency-Key": ""}}, 400, "idempotency_key_invalid"},

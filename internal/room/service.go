@@ -178,6 +178,9 @@ func (c Change) apply(m moment, r usher.Room) (usher.Room, error) {
 	if r.Seats < 0 || r.Seats > maxSeats {
 		problems = append(problems, usher.FieldProblem{Field: "seats", Message: fmt.Sprintf("must be from 0 (no limit) to %d", maxSeats)})
 	}
+	if r.OpensAt.After(lastOpening) {
+		problems = append(problems, usher.FieldProblem{Field: "opens_at", Message: "must not be later than the year 9000"})
+	}
 	if !r.ClosesAt.IsZero() && !r.ClosesAt.After(r.OpensAt) {
 		problems = append(problems, usher.FieldProblem{Field: "closes_at", Message: "must be later than opens_at"})
 	}
@@ -191,6 +194,10 @@ func (c Change) apply(m moment, r usher.Room) (usher.Room, error) {
 	}
 	return r, nil
 }
+
+// lastOpening keeps whatever is granted from when a room opens on, for the 290
+// years at most that a lifetime can have, inside the years that can be written.
+var lastOpening = time.Date(9000, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // maxSeats keeps a seat count inside what every store's integers hold.
 const maxSeats = 1_000_000
