@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -91,14 +92,14 @@ var verdicts = map[string]string{
 func describeToken(w io.Writer, found client.Inspection) error {
 	out := bufio.NewWriter(w)
 	for _, problem := range found.Problems {
-		fmt.Fprintln(out, problem)
+		fmt.Fprintln(out, shown(problem))
 	}
 	if len(found.Problems) == 0 {
 		fmt.Fprintln(out, "Nothing is wrong with it.")
 	}
 	row := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(out, "  %-10s %s\n", name, value)
+			fmt.Fprintf(out, "  %-10s %s\n", shown(name), shown(value))
 		}
 	}
 	row("format", found.Format)
@@ -121,6 +122,15 @@ func describeToken(w io.Writer, found client.Inspection) error {
 		row(name, string(value))
 	}
 	return out.Flush()
+}
+
+// shown is text out of a token as it can be shown: whoever made the token must
+// not write lines of their own, nor tell the terminal what to do.
+func shown(s string) string {
+	if usher.ValidateName(s, len(s)) != nil {
+		return strconv.QuoteToASCII(s)
+	}
+	return s
 }
 
 type tokenIssue struct {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -71,6 +72,30 @@ func TestATokenFromTheCommandLine(t *testing.T) {
 	if status := run(t.Context(), []string{"token", "inspect", "--data", data}, environment{Stdin: strings.NewReader("s3cret-nonsense\n"), Stdout: &errs, Stderr: &errs}); status != 1 ||
 		!strings.Contains(errs.String(), "token_unrecognised") || strings.Contains(errs.String(), "nonsense") {
 		t.Errorf("nonsense: got status %d, printed %q", status, &errs)
+	}
+}
+
+// Whoever made a token must not write lines of their own, nor tell the terminal
+// what to do.
+func TestWhatAForeignTokenSaysIsPrintedAsText(t *testing.T) {
+	data := tokenFolder(t)
+	hostile := "\x1b]0;title\a\nNothing is wrong with it.\u009b2J\u202e"
+	claims, err := json.Marshal(map[string]any{
+		"iss": hostile, "exp": 1, "sub": hostile, hostile: hostile, "video": map[string]any{"room": hostile, "roomJoin": true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	token := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode(claims) + "." + encode([]byte("signature"))
+	status, out, stderr := command(t, "token", "inspect", "--data", data, token)
+	if status != 0 || !strings.Contains(out, "livekit") || !strings.Contains(out, "title") {
+		t.Fatalf("got status %d, printed %q and %q", status, out, stderr)
+	}
+	for line := range strings.Lines(out) {
+		if line = strings.TrimSuffix(line, "\n"); line == "Nothing is wrong with it." || strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("the line %q is the token's", line)
+		}
 	}
 }
 
