@@ -91,10 +91,13 @@ var errOthers = errors.New("another worker asks for it")
 // ask asks for the end of one stay, unless another worker does, and writes down
 // what came of it.
 func (a *Access) ask(ctx context.Context, at *reach, s usher.Stay) {
-	now := a.now()
+	now, again := a.now(), false
 	s, err := a.config.Store.Stays().Change(ctx, s.Key(), func(current usher.Stay) (usher.Stay, error) {
 		if current.Due.IsZero() || current.Due.After(now) {
 			return current, errOthers
+		}
+		if again = !current.Done.IsZero() && letInAgain(current); again {
+			return resumed(current), nil // whoever is there now may be
 		}
 		current.Due = now.Add(askLease)
 		return current, nil
@@ -103,6 +106,9 @@ func (a *Access) ask(ctx context.Context, at *reach, s usher.Stay) {
 		if !errors.Is(err, errOthers) && ctx.Err() == nil {
 			a.config.Logger.Error("an ejection could not be begun; it is tried again", "platform", at.name, "error", err)
 		}
+		return
+	}
+	if again {
 		return
 	}
 	failure := a.endStay(ctx, at, s)
@@ -127,20 +133,22 @@ func (a *Access) endStay(ctx context.Context, at *reach, s usher.Stay) error {
 		return fmt.Errorf("access: the room is not known any more: %w", errors.ErrUnsupported)
 	case err != nil:
 		return err
-	case s.Subject != "" && at.ejector != nil:
-		return at.ejector.Eject(ctx, roomAbroad(r), s.Subject)
-	case s.Subject != "" || at.closer == nil:
+	case s.Subject != "" && at.ejector == nil, s.Subject == "" && at.closer == nil:
 		return fmt.Errorf("access: %s can't do it: %w", at.name, errors.ErrUnsupported)
 	}
-	if heir, err := a.succeeded(ctx, at, r); err != nil || heir {
+	if heir, err := a.succeeded(ctx, at, r, s.Subject); err != nil || heir {
 		return err
+	}
+	if s.Subject != "" {
+		return at.ejector.Eject(ctx, roomAbroad(r), s.Subject)
 	}
 	return at.closer.CloseRoom(ctx, roomAbroad(r))
 }
 
 // succeeded reports whether a newer room has taken a room's name over on a
-// platform: then it is not the older one's to close any more.
-func (a *Access) succeeded(ctx context.Context, at *reach, r usher.Room) (bool, error) {
+// platform: then it is not the older one's to close any more, nor to put
+// somebody out of whom the newer one has let in.
+func (a *Access) succeeded(ctx context.Context, at *reach, r usher.Room, subject string) (bool, error) {
 	if r.Name == "" {
 		return false, nil
 	}
@@ -156,7 +164,7 @@ func (a *Access) succeeded(ctx context.Context, at *reach, r usher.Room) (bool, 
 		return false, wrapf("list stays", err)
 	}
 	for _, s := range stays {
-		if s.Platform == at.name {
+		if s.Platform == at.name && (subject == "" || s.Subject == subject && s.Over.IsZero()) {
 			return true, nil
 		}
 	}
@@ -189,10 +197,8 @@ func (e *ending) apply(s usher.Stay) (usher.Stay, error) {
 		}
 		return s, nil
 	}
-	if s.IssuedAt().After(s.Over) {
-		// Let in again since: it is a stay like any other.
-		s.Over, s.Reason, s.Due, s.Done, s.Attempts, s.Failure = time.Time{}, "", time.Time{}, time.Time{}, 0, ""
-		return s, nil
+	if letInAgain(s) {
+		return resumed(s), nil
 	}
 	if e.failure != nil || !e.now.Before(s.Expires) {
 		return s, store.ErrDelete
@@ -205,6 +211,16 @@ func (e *ending) apply(s usher.Stay) (usher.Stay, error) {
 	s.Due = earliest(e.now.Add(watchEvery), s.Expires)
 	s.Attempts, s.Failure = 0, ""
 	return s, nil
+}
+
+// letInAgain reports whether somebody was given a credential after the stay had
+// to end.
+func letInAgain(s usher.Stay) bool { return !s.Over.IsZero() && s.IssuedAt().After(s.Over) }
+
+// resumed is the stay of who was let in again: one like any other.
+func resumed(s usher.Stay) usher.Stay {
+	s.Over, s.Reason, s.Due, s.Done, s.Attempts, s.Failure = time.Time{}, "", time.Time{}, time.Time{}, 0, ""
+	return s
 }
 
 // final reports whether it is no use to ask again: the platform can't, the

@@ -13,6 +13,7 @@ import (
 	"usher"
 	"usher/internal/access"
 	"usher/internal/bus"
+	"usher/internal/platform"
 )
 
 func kept(a *access.Access, id usher.Identity, ref string) error {
@@ -160,6 +161,72 @@ func TestARoomThatEndsMeanwhileIsClosed(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		if f.isOpen("stand-up") {
 			t.Error("the room is open")
+		}
+	})
+}
+
+// endingIssuer is a platform that makes a credential while its room ends.
+type endingIssuer struct {
+	*sfu
+	end func()
+}
+
+func (e endingIssuer) Issue(ctx context.Context, req platform.Request) (usher.Credential, error) {
+	c, err := e.sfu.Issue(ctx, req)
+	e.end()
+	return c, err
+}
+
+// Nobody is let into a room that has ended while the credential was made.
+func TestARoomThatEndsMeanwhileLetsNobodyIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, f := openStore(t), newSFU()
+		late := &endingIssuer{sfu: f}
+		a := newAccess(t, db, &bus.Local{}, f.with, func(c *access.Config) { c.Platforms["sfu"] = late })
+		run(t, a)
+		r := named(t, a, "stand-up")
+		late.end = func() {
+			if _, err := a.EndRoom(t.Context(), shop, string(r.ID), ""); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(2 * time.Second) // who was in it was looked for
+		}
+		_, err := a.Credential(t.Context(), user("ann"), string(r.ID), access.CredentialSpec{Platform: "sfu", Subject: "7"})
+		wantCode(t, "a credential", err, "room_ended")
+		time.Sleep(2 * time.Second)
+		for _, s := range stays(t, db) {
+			if s.Over.IsZero() {
+				t.Errorf("%+v is not over", s)
+			}
+		}
+	})
+}
+
+// Whoever was in a room is let into the next one of its name.
+func TestNobodyIsPutOutOfTheHeirOfARoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newSFU()
+		a := node(t, openStore(t), f)
+		run(t, a)
+		old, ann := named(t, a, "stand-up"), user("ann")
+		f.let(t, a, ann, old, "7")
+		if _, err := a.EndRoom(t.Context(), shop, string(old.ID), ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if f.has("stand-up", "7") {
+			t.Error("7 is in after the end")
+		}
+		heir := named(t, a, "stand-up")
+		f.let(t, a, ann, heir, "7")
+		time.Sleep(lifetime)
+		if !f.has("stand-up", "7") {
+			t.Error("7 was put out of the room that it was let into")
+		}
+		ban(t, a, heir, access.BanSpec{Identity: ann.Key()})
+		time.Sleep(2 * time.Second)
+		if f.has("stand-up", "7") {
+			t.Error("7 is in after the ban")
 		}
 	})
 }

@@ -99,7 +99,12 @@ func (a *Access) letIn(ctx context.Context, id usher.Identity, r usher.Room, spe
 		a.abroad.review(r.Key())
 		return errMeanwhile
 	}
-	return nil
+	now, err := a.rooms.Get(ctx, r.Key())
+	if err == nil && now.Status == usher.RoomEnded {
+		a.abroad.review(r.Key())
+		return room.ErrEnded
+	}
+	return err
 }
 
 var errMeanwhile = usher.Errorf(usher.Forbidden, "taken_away", "Your access was taken away while you asked for it.")
