@@ -107,7 +107,10 @@ func (a *Access) mint(ctx context.Context, p platform.Platform, id usher.Identit
 	if err != nil {
 		return Issued{}, err
 	}
-	return issued, a.letIn(ctx, id, r, spec, seat, issued)
+	if err := a.letIn(ctx, id, r, spec, seat.participant, issued); err != nil {
+		return Issued{}, a.notLetIn(ctx, r, seat, d, err)
+	}
+	return issued, nil
 }
 
 // grantOf is what was decided, for a platform.

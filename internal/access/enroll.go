@@ -24,6 +24,15 @@ func (a *Access) enroll(ctx context.Context, p platform.Enroller, id usher.Ident
 	if err != nil {
 		return Issued{}, err
 	}
+	issued, err := a.enrollFor(ctx, p, id, r, spec, seat.participant, d)
+	if err != nil {
+		return Issued{}, a.notLetIn(ctx, r, seat, d, err)
+	}
+	return issued, nil
+}
+
+// enrollFor has who has a seat enrolled.
+func (a *Access) enrollFor(ctx context.Context, p platform.Enroller, id usher.Identity, r usher.Room, spec CredentialSpec, seat usher.ID, d decision) (Issued, error) {
 	var who remembered
 	if distinct(id, spec.Subject) {
 		who = a.remembered("enrolled", r.App, string(r.ID), spec.Platform, id.Key(), spec.Subject)

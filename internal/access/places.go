@@ -80,27 +80,52 @@ func (a *Access) placeVoid(ctx context.Context, key usher.ParticipantKey) (bool,
 }
 
 // seat takes a seat for the bearer of a credential that is used elsewhere, or
-// keeps the one that it has, until the credential expires. It returns the
-// participant that has it; none in a room without a number of seats.
-func (a *Access) seat(ctx context.Context, id usher.Identity, r usher.Room, spec CredentialSpec, d decision) (usher.ID, error) {
+// keeps the one that it has, until the credential expires. In a room without a
+// number of seats there is none.
+func (a *Access) seat(ctx context.Context, id usher.Identity, r usher.Room, spec CredentialSpec, d decision) (seat, error) {
 	if r.Seats == 0 {
-		return "", nil
+		return seat{}, nil
 	}
 	participant, err := a.place(ctx, "seat", id, r, spec.Subject, d.Expires)
 	if err != nil {
-		return "", err
+		return seat{}, err
 	}
-	e, err := a.rooms.Keep(ctx, participantKey(r, participant), room.Place{
+	e, fresh, err := a.rooms.Keep(ctx, participantKey(r, participant), room.Place{
 		ID: participant, Role: d.Role, Name: id.Name, Identity: id.Key(), Maker: maker(id), ProvenAt: id.IssuedAt, Grant: d.id, Expires: d.Expires,
 	})
 	if err != nil {
-		return "", err
+		return seat{}, err
 	}
+	s := seat{participant: participant, fresh: fresh}
 	if _, void := a.taken.fromParticipant(e.Participant, a.now()); void {
-		return "", errMeanwhile
+		return seat{}, a.notLetIn(ctx, r, s, d, errMeanwhile)
 	}
 	a.announce(r.Key(), notice{Kind: rosterChanged})
-	return participant, nil
+	return s, nil
+}
+
+// seat is a seat that somebody has by a credential.
+type seat struct {
+	// participant is who has it; none if the room does not count seats.
+	participant usher.ID
+	// fresh says that it was taken for this credential.
+	fresh bool
+}
+
+// notLetIn frees a seat that was taken for a credential that is not given out
+// after all, and returns why it is not. What is left if even that fails ends
+// with the credential's time.
+func (a *Access) notLetIn(ctx context.Context, r usher.Room, s seat, d decision, why error) error {
+	if !s.fresh {
+		return why
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	if err := a.rooms.Yield(ctx, participantKey(r, s.participant), d.id); err != nil {
+		a.config.Logger.Error("a seat for which nobody was let in is not free yet", "room", r.ID, "error", err)
+	}
+	a.announce(r.Key(), notice{Kind: rosterChanged})
+	return why
 }
 
 // host gives out a place in a room of ours, as the platform writes it. The seat

@@ -370,3 +370,53 @@ func TestANameThatIsKnownEverywhereIsOneIdentitys(t *testing.T) {
 		}
 	}
 }
+
+// Who was refused by the platform itself was not let in, and has no seat.
+func TestASeatIsFreeAgainWhereThePlatformFails(t *testing.T) {
+	for name, tt := range map[string]struct {
+		id, other usher.Identity // who asks, and who is somebody else
+		spec      access.CredentialSpec
+		fails     func(*sfu, *hotel, error)
+	}{
+		"a room that can't be opened": {user("ann"), user("ben"), access.CredentialSpec{Platform: "sfu", Format: "kept"},
+			func(f *sfu, _ *hotel, err error) { f.answers(err) }},
+		"a back end, each time for somebody else": {shop, shop, access.CredentialSpec{Platform: "hotel"},
+			func(_ *sfu, h *hotel, err error) { h.breaks(err) }},
+		"a user who can't be enrolled": {user("ann"), user("ben"), access.CredentialSpec{Platform: "hotel"},
+			func(_ *sfu, h *hotel, err error) { h.breaks(err) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, h := newSFU(), newHotel()
+			a := newAccess(t, openStore(t), &bus.Local{}, func(c *access.Config) {
+				c.Platforms = map[string]platform.Platform{"sfu": f, "hotel": h}
+			})
+			r := named(t, a, "hall", seats(2))
+			ask := func(id usher.Identity) error {
+				_, err := a.Credential(t.Context(), id, string(r.ID), tt.spec)
+				return err
+			}
+			tt.fails(f, h, errDown)
+			for range 3 {
+				wantCode(t, "from a platform that is down", ask(tt.id), errDown.Code)
+				wantSeats(t, a, r, 0)
+			}
+			if got, err := a.Room(t.Context(), shop, string(r.ID)); err != nil || got.Status != usher.RoomReady {
+				t.Errorf("the room is %s, %v", got.Status, err)
+			}
+			tt.fails(f, h, nil)
+			for _, id := range []usher.Identity{tt.id, tt.other} {
+				if err := ask(id); err != nil {
+					t.Fatalf("once it is up: %v", err)
+				}
+			}
+			wantSeats(t, a, r, 2)
+
+			// Whoever is let in keeps the seat, also where renewing fails.
+			tt.fails(f, h, errDown)
+			if tt.spec.Platform == "hotel" && ask(tt.id) == nil {
+				t.Error("renewed by a platform that is down")
+			}
+			wantSeats(t, a, r, 2)
+		})
+	}
+}

@@ -169,24 +169,31 @@ func (s *Service) Remove(ctx context.Context, key usher.ParticipantKey, reason s
 
 // Keep holds a seat until place.Expires for the bearer of a credential that is
 // used elsewhere. It makes the participant, whose id must be set, if there is
-// none yet.
-func (s *Service) Keep(ctx context.Context, key usher.ParticipantKey, place Place) (store.Entry, error) {
+// none yet, and reports whether the seat was not theirs before.
+func (s *Service) Keep(ctx context.Context, key usher.ParticipantKey, place Place) (kept store.Entry, fresh bool, err error) {
 	keep := func() (store.Entry, error) {
 		return s.change(ctx, key, func(m moment, e store.Entry) (store.Entry, error) {
 			p := &e.Participant
+			fresh = !m.settle(e).Participant.Seated()
 			p.Role, p.Grant, p.Expires = place.Role, place.Grant, stored(place.Expires)
 			p.Maker, p.ProvenAt = place.Maker, stored(place.ProvenAt)
 			return m.keep(e, place.Expires)
 		})
 	}
-	e, err := keep()
+	kept, err = keep()
 	if errors.Is(err, store.ErrNotFound) {
 		if _, err := s.Add(ctx, usher.RoomKey{App: key.App, ID: key.Room}, place); err != nil {
-			return store.Entry{}, err
+			return store.Entry{}, false, err
 		}
-		e, err = keep()
+		kept, err = keep()
 	}
-	return e, s.participantError("keep seat", err)
+	return kept, fresh, s.participantError("keep seat", err)
+}
+
+// Yield frees the seat that was kept for a grant by which nobody was let in.
+func (s *Service) Yield(ctx context.Context, key usher.ParticipantKey, grant usher.ID) error {
+	_, err := s.change(ctx, key, func(m moment, e store.Entry) (store.Entry, error) { return m.yield(e, grant) })
+	return s.participantError("yield seat", err)
 }
 
 // Offer makes the place of a participant, whose id must be set, one that can be

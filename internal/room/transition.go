@@ -269,6 +269,17 @@ func (m moment) keep(e store.Entry, until time.Time) (store.Entry, error) {
 	return e, nil
 }
 
+// yield frees the seat that was kept for a grant by which nobody was let in. One
+// that is connected here, or that another grant keeps by now, stays.
+func (m moment) yield(e store.Entry, grant usher.ID) (store.Entry, error) {
+	e = m.settle(e)
+	if e.Participant.Hold == usher.LeaseHold && e.Participant.Grant == grant {
+		e.Participant.HeldUntil = m.now
+		e = m.undo(e)
+	}
+	return e, nil
+}
+
 // offer makes a place one that can be claimed by the secret that belongs to its
 // grant. Who is in the room keeps the secret that it came in by, with which it
 // may have to come back; only what it is granted changes.
