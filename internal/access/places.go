@@ -164,7 +164,10 @@ func (a *Access) host(ctx context.Context, h platform.Host, id usher.Identity, r
 	if err != nil {
 		return Issued{}, wrapf("present a place", err)
 	}
-	return a.issued(c, spec.Platform, d, a.now()), nil
+	issued := a.issued(c, spec.Platform, d, a.now())
+	// By which the place can be taken away: who is in the room keeps the first.
+	issued.Grant = offered.Participant.Grant
+	return issued, nil
 }
 
 func errOneFormat(platform string) error {

@@ -266,6 +266,25 @@ func TestWhatWasTakenFromAPlaceStaysTakenAndANewOneIsGiven(t *testing.T) {
 	}
 }
 
+// Whichever grant was answered last, revoking it takes the place away.
+func TestARenewedPlaceIsTakenAwayByItsGrant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccess(t, openStore(t), &bus.Local{}, ours)
+		run(t, a)
+		r := named(t, a, "hall")
+		key, first := mustPlace(t, a, user("ann"), r)
+		c, err := a.Claim(t.Context(), key, first.Token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, conn := attach(t, a, c)
+		_, renewed := mustPlace(t, a, user("ann"), r)
+		time.Sleep(time.Second)
+		revoke(t, a, access.Revocation{Target: usher.Target{Grant: renewed.Grant}})
+		conn.waitEnd(t, access.Revoked)
+	})
+}
+
 func TestAPutOutParticipantGetsNoOtherPlace(t *testing.T) {
 	a := newAccess(t, openStore(t), &bus.Local{}, ours)
 	r := named(t, a, "hall")
