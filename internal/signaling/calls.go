@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"usher"
 	"usher/internal/call"
 	"usher/internal/limit"
+	"usher/internal/socket"
 )
 
 // strangers is how often one user may call people who do not list them.
@@ -116,36 +118,73 @@ func reasonIn(payload []byte) usher.CallReason {
 }
 
 // deviceThere tells calls that a session has a socket, and the session of the
-// calls that ring.
+// calls that ring. Without that a device would not ring, and lose its calls:
+// a socket for which it can't be done is closed, so that its client comes back.
 func (h *Hub) deviceThere(s *session, l *link) {
 	if !s.user.isPerson() {
 		return
 	}
 	ctx, cancel := h.step()
 	defer cancel()
-	calls, err := h.calls.Attach(ctx, s.device(l.id))
-	if err != nil {
-		h.Logger.Error("a device was not told of its calls", "error", err)
-		return
+	for {
+		news := s.user.newsOfCalls()
+		rings, err := h.ringsFor(ctx, s.device(l.id))
+		if err != nil {
+			h.Logger.Error("a device was not told of its calls", "error", err)
+			l.conn.Close(socket.CodeInternal, "Your calls could not be read; connect again.")
+			return
+		}
+		if s.ring(l, rings, news) {
+			break
+		}
 	}
-	now := h.Now()
-	for _, c := range calls {
-		ring := call.Notice{Action: call.Invite, To: s.user.key, From: c.Caller.User, By: c.Caller.Device, Payload: c.Payload}
+	h.tend.recount(s.user)
+}
+
+// ring is a call that concerns a device, and what it is told if it rings.
+type ring struct {
+	call   usher.Call
+	notice call.Notice
+	caller usher.User
+}
+
+// ringsFor reads the calls that concern a device which has a new socket.
+func (h *Hub) ringsFor(ctx context.Context, d call.Device) ([]ring, error) {
+	calls, err := h.calls.Attach(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	rings := make([]ring, len(calls))
+	for i, c := range calls {
+		n := call.Notice{Action: call.Invite, To: d.User, From: c.Caller.User, By: c.Caller.Device, Payload: c.Payload}
 		if c.Request {
-			ring.Action, ring.Payload = call.Request, ""
+			n.Action, n.Payload = call.Request, ""
 		}
 		caller, err := h.Access.Person(ctx, c.App, c.Caller.User)
 		if err != nil && usher.AsError(err).Kind != usher.NotFound {
-			h.Logger.Error("a caller could not be read", "error", err)
+			return nil, err
 		}
-		s.user.mu.Lock()
-		s.user.keepCall(c)
-		if s.link == l && c.RingsAt(s.user.key, s.handle) {
-			s.tellCall(c.Key(), ring.Action, s.user.eventRest(c, ring, caller.Name, caller.Email, now))
-		}
-		s.user.mu.Unlock()
-		h.tend.recount(s.user)
+		rings[i] = ring{c, n, caller}
 	}
+	return rings, nil
+}
+
+// ring keeps what was read of the user's calls and lets the session ring, unless
+// there has been news of them since: what was read may be older than that.
+func (s *session) ring(l *link, rings []ring, news uint64) bool {
+	u, now := s.user, s.hub.Now()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.news != news {
+		return false
+	}
+	for _, r := range rings {
+		u.keepCall(r.call)
+		if s.link == l && r.call.RingsAt(u.key, s.handle) {
+			s.tellCall(r.call.Key(), r.notice.Action, u.eventRest(r.call, r.notice, r.caller.Name, r.caller.Email, now))
+		}
+	}
+	return true
 }
 
 // deviceLost tells calls that a session has lost its socket.
@@ -194,6 +233,7 @@ func (h *Hub) tellCall(news callNews) {
 	for _, key := range []string{c.Caller.User, c.Callee.User} {
 		if u := h.user(c.App, key); u != nil {
 			u.mu.Lock()
+			u.news++
 			u.keepCall(c)
 			u.mu.Unlock()
 			h.tend.recount(u)
@@ -236,6 +276,13 @@ func (u *user) keepCall(c usher.Call) {
 	case c.Live():
 		u.calls = append(u.calls, c)
 	}
+}
+
+// newsOfCalls returns how often there has been news of the user's calls.
+func (u *user) newsOfCalls() uint64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.news
 }
 
 // callOf returns the user's live call of an id, with that peer if one is named.

@@ -36,6 +36,7 @@ type user struct {
 	mutual    map[string]struct{}
 	stopWatch func()
 	calls     []usher.Call // those that have not ended
+	news      uint64       // how often there was news of them
 }
 
 // hold returns the user of an identity, who stays until free is called as often.
