@@ -340,6 +340,7 @@ func TestHostileBodiesAreRefused(t *testing.T) {
 		"no user":                      {`{"resources":[{"object":"room","reference":"r","permission":"join"}]}`, 400},
 		"a user that is a number":      {`{"user":7,"resources":[{"object":"room","reference":"r","permission":"join"}]}`, 400},
 		"a user that can't be printed": {`{"user":"a\u0000b","resources":[{"object":"room","reference":"r","permission":"join"}]}`, 400},
+		"a user that every object has": {`{"user":"__proto__","resources":[{"object":"room","reference":"r","permission":"join"}]}`, 400},
 		"a long user":                  {`{"user":"` + strings.Repeat("x", 300) + `","resources":[{"object":"room","reference":"r","permission":"join"}]}`, 400},
 		"no resources":                 {`{"user":"ann"}`, 400},
 		"resources that are a text":    {`{"user":"ann","resources":"r"}`, 400},

@@ -17,7 +17,7 @@ type SessionSpec struct {
 	// User is the name by which a back end knows the user that the session is
 	// for. Users and guests get sessions for themselves, and leave it empty.
 	User string
-	// Rooms are what it shall open, at least one and at most maxPasses.
+	// Rooms are what it shall open, at least one and at most [MaxSessionRooms].
 	Rooms []SessionRoom
 	// Lifetime is how long it shall be good, from now and from each renewal.
 	Lifetime time.Duration
@@ -48,7 +48,8 @@ const (
 	// counted, and subjects bound.
 	SessionPlatform = "roomservice"
 	sessionPrefix   = "tok_"
-	maxPasses       = 20
+	// MaxSessionRooms is the most rooms that a session can be for.
+	MaxSessionRooms = 20
 	maxUser         = 256
 )
 
@@ -64,8 +65,8 @@ var (
 // OpenSession makes a session. It is one decision for each room, and nothing is
 // made unless all of them are grants.
 func (a *Access) OpenSession(ctx context.Context, id usher.Identity, spec SessionSpec) (OpenedSession, error) {
-	if len(spec.Rooms) == 0 || len(spec.Rooms) > maxPasses {
-		return OpenedSession{}, usher.Errorf(usher.Invalid, "rooms_invalid", "A session is for at least one room, and for at most %d.", maxPasses)
+	if len(spec.Rooms) == 0 || len(spec.Rooms) > MaxSessionRooms {
+		return OpenedSession{}, usher.Errorf(usher.Invalid, "rooms_invalid", "A session is for at least one room, and for at most %d.", MaxSessionRooms)
 	}
 	who, user, err := a.sessionUser(id, spec.User)
 	if err != nil {

@@ -61,6 +61,9 @@ func parseCommand(room usher.ID, args []string) (collab.Op, *usher.Error) {
 		return collab.Op{}, errElsewhere
 	}
 	op := collab.Op{Kind: c.kind, Object: args[2]}
+	if reserved(op.Object) || (c.kind == collab.PutKey || c.kind == collab.DeleteKey) && args[3] == proto {
+		return collab.Op{}, errReserved
+	}
 	var ok bool
 	switch c.kind {
 	case collab.PutKey:

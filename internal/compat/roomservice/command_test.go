@@ -2,11 +2,14 @@ package roomservice_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"usher"
+	"usher/internal/access"
 	"usher/internal/collab"
 	"usher/internal/compat/roomservice"
 )
@@ -57,6 +60,21 @@ func TestCommandsAreReadAndWrittenAsTheClientDoes(t *testing.T) {
 				t.Errorf("acknowledged as %s, want %s", got, tt.settled)
 			}
 		})
+	}
+}
+
+// What every object in JavaScript has, the client takes for what it holds itself.
+func TestNamesThatEveryObjectHasAreRefused(t *testing.T) {
+	for _, args := range [][]string{
+		{"mcreate", doc, "__proto__"}, {"lcreate", doc, "constructor"}, {"mput", doc, "toString", "k", "1"},
+		{"lins", doc, "valueOf", "root", "0:w", "1"}, {"mput", doc, "m", "__proto__", "{}"}, {"mdel", doc, "m", "__proto__"},
+	} {
+		if _, bad := roomservice.ParseCommand(roomID, args); bad == nil || bad.Code != "name_reserved" {
+			t.Errorf("%v: got %v, want it refused as reserved", args, bad)
+		}
+	}
+	if _, bad := roomservice.ParseCommand(roomID, []string{"mput", doc, "words", "constructor", "1"}); bad != nil {
+		t.Errorf("a key that is only hidden by its value: %v", bad)
 	}
 }
 
@@ -133,5 +151,16 @@ func TestResourcesAreReadInEveryShapeThereWas(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got[0].Permissions); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+func TestNoMoreRoomsAreLookedThroughThanATokenCanBeFor(t *testing.T) {
+	var list []string
+	for i := range 50 {
+		list = append(list, fmt.Sprintf(`{"object":"room","reference":"r%d"}`, i))
+	}
+	got, err := roomservice.Rooms([]byte(`[` + strings.Join(list, ",") + `]`))
+	if err != nil || len(got) != access.MaxSessionRooms+1 {
+		t.Errorf("got %d rooms, error %v; want as many as are refused: %d", len(got), err, access.MaxSessionRooms+1)
 	}
 }

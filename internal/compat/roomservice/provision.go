@@ -80,6 +80,9 @@ func (s *Service) provision(w http.ResponseWriter, r *http.Request) error {
 	if req.User == "" {
 		return usher.Errorf(usher.Invalid, "user_required", "Say in user whom the token is for: any text by which you know that user.")
 	}
+	if req.User == proto {
+		return errReserved
+	}
 	return s.open(w, r, access.SessionSpec{User: req.User, Rooms: rooms, Lifetime: s.Lifetime})
 }
 
@@ -119,6 +122,11 @@ func roomsOf(resources []resource) ([]access.SessionRoom, error) {
 			return nil, err
 		}
 		if !hasRoom(rooms, ref) {
+			// One more than may be is refused like any number of them, which it would
+			// take long to look through.
+			if len(rooms) > access.MaxSessionRooms {
+				break
+			}
 			rooms = append(rooms, access.SessionRoom{Ref: ref})
 		}
 		if res.Object == documentObject {

@@ -220,6 +220,10 @@ func (n *connection) show(m message) {
 		n.stray(m, errElsewhere)
 		return
 	}
+	if reserved(c.Key) {
+		n.stray(m, errReserved)
+		return
+	}
 	if err := n.member.Show(c.Key, *c.Value, c.expires(n.service.Now())); err != nil {
 		n.complain(request{Type: m.Type, TS: m.TS}, usher.AsError(err))
 	}

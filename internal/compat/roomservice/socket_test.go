@@ -133,3 +133,22 @@ func TestPresenceIsReadInTheClientsUnits(t *testing.T) {
 		t.Errorf("one key is %s", body)
 	}
 }
+
+// The client keeps who shows something under a key in an object of that name,
+// which a page has already for some.
+func TestNobodyShowsAnythingUnderANameThatEveryObjectHas(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c, other := w.join(w.ticket("ann", "hall")), w.join(w.ticket("bob", "hall"))
+	expires := time.Now().Add(time.Hour).Unix()
+	for _, key := range []string{"__proto__", "constructor", "fine"} {
+		c.send("presence:cmd", map[string]any{"room": c.ticket.room, "key": key, "value": "1", "expAt": expires})
+	}
+	var f struct{ Key string }
+	if err := json.Unmarshal([]byte(other.want("presence:fwd")), &f); err != nil || f.Key != "fine" {
+		t.Errorf("the others see the key %q, error %v", f.Key, err)
+	}
+	if body := c.want("error"); !strings.Contains(body, `"name_reserved"`) {
+		t.Errorf("the client is told %s", body)
+	}
+}
