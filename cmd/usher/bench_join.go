@@ -21,6 +21,8 @@ type benchCommand struct {
 	Decide benchDecide `cmd:"" help:"Authenticated, decided and recorded requests per second, beside a bare handler."`
 	Collab benchCollab `cmd:"" help:"Changes of documents per second and how soon others are told, by clients in the room and by items of the document."`
 	Mint   benchMint   `cmd:"" help:"Credentials minted per second, by platform and format, beside a bare handler and other servers."`
+	Relay  benchRelay  `cmd:"" help:"Messages relayed between people per second and how soon they arrive, by connections and size, beside PeerJS."`
+	Idle   benchIdle   `cmd:"" help:"Memory of an idle connection and how fast connections are made, plain and with TLS, beside PeerJS."`
 }
 
 type benchJoin struct {

@@ -19,8 +19,8 @@ import (
 // benchServer is a server of this binary that is measured.
 type benchServer struct {
 	*server
-	base string
-	stop func() error
+	folder, base string
+	stop         func() error
 }
 
 // startBench serves an empty folder in the parent, in development mode, which
@@ -54,7 +54,7 @@ func startBench(ctx context.Context, parent string, mode sqlstore.Synchronous, e
 	go func() {
 		done <- s.serve(serving, listeners{{Listener: l, Origin: httpd.Origin{Base: base}}})
 	}()
-	return &benchServer{server: s, base: base, stop: func() error {
+	return &benchServer{server: s, folder: folder, base: base, stop: func() error {
 		stop()
 		return errors.Join(<-done, dir.Close())
 	}}, nil

@@ -1,10 +1,19 @@
 package main
 
 import (
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 )
+
+// TestMain lets benches start this binary as the server that they measure.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		main()
+	}
+	os.Exit(m.Run())
+}
 
 func TestBenchesMeasureEveryCallAtEachNumberOfClients(t *testing.T) {
 	t.Parallel()
@@ -23,16 +32,34 @@ func TestBenchesMeasureEveryCallAtEachNumberOfClients(t *testing.T) {
 		"collab": {[]string{"bench", "collab", "--clients", "2,3", "--items", "5,10", "--rounds", "1", "--time", "200ms", "--dir", t.TempDir()}, []string{
 			`2 +\d+ +\d+ +\S+s +\S+s`, `3 +\d+ +.*`, ``, `items .*`, `5 +\d+ +\d+ +\S+s +\S+s +\S+s +\S+s`, `10 +.*`,
 		}},
+		"relay": {[]string{"bench", "relay", "--connections", "2,4", "--sizes", "64,2000", "--rounds", "1", "--time", "200ms", "--dir", t.TempDir()}, []string{
+			`2 +usher +64 +\d+ +1\.00 +\S+s +\S+ +\S+s +\S+s +-`, `2 +usher +2000 +.*`, `4 +usher +64 +.*`, `4 +usher +2000 +.*`,
+		}},
+		"idle": {[]string{"bench", "idle", "--connections", "2,4", "--rounds", "1", "--time", "20ms", "--dir", t.TempDir()}, []string{
+			`2 +usher +\d+ +\S+s +-?\d+\.\d +\d+ +-`, `2 +usher, TLS +\d+ .*`, `4 +usher +.*`, `4 +usher, TLS +.*`,
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, stdout, stderr := command(t, test.args...)
 			if status != 0 {
 				t.Fatalf("status %d: %s", status, stderr)
 			}
-			want := regexp.MustCompile(`(?m)^ *clients .*\n *` + strings.Join(test.rows, `\n *`) + `\s*$`)
+			want := regexp.MustCompile(`(?m)^ *(?:clients|connections) .*\n *` + strings.Join(test.rows, `\n *`) + `\s*$`)
 			if !want.MatchString(stdout) {
 				t.Errorf("printed\n%s\nwant %s", stdout, want)
 			}
 		})
+	}
+}
+
+func TestBenchesOfSocketsWantPairsOfConnections(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"bench", "relay", "--connections", "3"}, {"bench", "idle", "--connections", "0"}, {"bench", "idle", "--rounds", "0"},
+		{"bench", "relay", "--sizes", "10"}, {"bench", "relay", "--rate", "0"},
+	} {
+		if status, stdout, stderr := command(t, args...); status != 1 || stdout != "" || !strings.Contains(stderr, "bench") {
+			t.Errorf("%v: status %d, printed %q, said %q; want it refused", args, status, stdout, stderr)
+		}
 	}
 }
