@@ -23,6 +23,7 @@ type Conn struct {
 	scratch    [14]byte // a frame's head while it is read
 	partial    []byte   // the fragments so far
 	fragmented bool
+	begun      bool // the first message was delivered
 
 	heard   atomic.Int64   // when the peer last sent anything, as time since group.start
 	writers sync.WaitGroup // the writer, while there is one
@@ -132,7 +133,7 @@ func (c *Conn) hear() { c.heard.Store(int64(time.Since(c.group.start))) }
 // serve reads until the connection is over, and returns when nothing of it runs.
 func (c *Conn) serve(open func(*Conn) Handler) {
 	var h Handler
-	if c.contain("open", func() { h = open(c) }); h != nil {
+	if c.aside("open", func() { h = open(c) }); h != nil {
 		c.depart(c.read(h))
 	} else {
 		c.Close(CodeInternal, "")
@@ -169,8 +170,24 @@ func (c *Conn) read(h Handler) error {
 		if c.isClosing() {
 			continue
 		}
+		if !c.begun { // most say who they are, which goes deep, and then nothing for long
+			c.begun = true
+			c.aside("Message", func() { h.Message(c, data) })
+			continue
+		}
 		c.contain("Message", func() { h.Message(c, data) })
 	}
+}
+
+// aside contains f in another goroutine and waits for it, so that the stack that
+// f needs is not kept for as long as the connection lives.
+func (c *Conn) aside(what string, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.contain(what, f)
+	}()
+	<-done
 }
 
 func (c *Conn) isClosing() bool {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,4 +124,31 @@ func upgradeRequest(t testing.TB, url string) *http.Request {
 		"Sec-Websocket-Key":     {"dGhlIHNhbXBsZSBub25jZQ=="},
 	}
 	return r
+}
+
+func TestWhatAFirstMessageNeedsOfTheStackIsGivenBack(t *testing.T) {
+	ran := make(chan string, 4)
+	note := func() { // which goroutine it is called in
+		head := make([]byte, 64)
+		name, _, _ := strings.Cut(string(head[:runtime.Stack(head, false)]), "[")
+		ran <- name
+	}
+	s := serve(t, socket.Config{}, func(r *recorder) {
+		note()
+		r.onMessage = func(c *socket.Conn, data []byte) { note(); echo(c, data) }
+	})
+	c := s.dialRaw(t)
+	opened := receive(t, ran, "open")
+	var in [3]string
+	for i := range in {
+		c.write(t, masked(0x81, "x"))
+		in[i] = receive(t, ran, "message")
+		c.frame(t)
+	}
+	if in[0] == in[1] || opened == in[1] || opened == in[0] {
+		t.Errorf("open ran in %s, and the first two messages in %v; want each in its own", opened, in[:2])
+	}
+	if in[1] != in[2] {
+		t.Errorf("later messages ran in %v; want the read loop for all", in[1:])
+	}
 }
