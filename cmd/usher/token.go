@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"usher"
@@ -90,7 +90,7 @@ var verdicts = map[string]string{
 
 // describeToken tells what a token says, the problems first.
 func describeToken(w io.Writer, found client.Inspection) error {
-	out := bufio.NewWriter(w)
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, problem := range found.Problems {
 		fmt.Fprintln(out, shown(problem))
 	}
@@ -99,7 +99,7 @@ func describeToken(w io.Writer, found client.Inspection) error {
 	}
 	row := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(out, "  %-10s %s\n", shown(name), shown(value))
+			fmt.Fprintf(out, "  %s\t%s\n", shown(name), shown(value))
 		}
 	}
 	row("format", found.Format)
@@ -115,6 +115,10 @@ func describeToken(w io.Writer, found client.Inspection) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(found.Claims)) {
+		if text, ok := found.Claims[name].(string); ok {
+			row(name, text)
+			continue
+		}
 		value, err := json.Marshal(found.Claims[name])
 		if err != nil {
 			return err

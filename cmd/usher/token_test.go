@@ -16,8 +16,10 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"usher/client"
 	"usher/internal/config"
 	"usher/internal/datadir"
 	"usher/internal/turn"
@@ -224,5 +226,25 @@ func TestTheEmbeddedTURNServerStartsAndStopsWithTheServer(t *testing.T) {
 	cfg.TURNServer = turn.DefaultConfig()
 	if none, err := newRelay(cfg, s.logger, nil); none != nil || err != nil {
 		t.Errorf("got %v, %v, want none", none, err)
+	}
+}
+
+func TestWhatATokenSaysIsAligned(t *testing.T) {
+	var out strings.Builder
+	err := describeToken(&out, client.Inspection{
+		Format: "janus", Verified: "bad", Room: "a\x1b[2Jb", Subject: "ann\tdoe", Problems: []string{"wrong\nNothing is wrong with it."},
+		Claims: map[string]any{"certificate": "primary", "list": []string{"\u009b2J"}, "x\x07": 7},
+	})
+	want := `"wrong\nNothing is wrong with it."
+  format       janus
+  signature    wrong
+  room         "a\x1b[2Jb"
+  subject      "ann\tdoe"
+  certificate  primary
+  list         "[\"\u009b2J\"]"
+  "x\a"        7
+`
+	if diff := cmp.Diff(want, out.String()); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
