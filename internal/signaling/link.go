@@ -186,13 +186,14 @@ type proof struct {
 	Seq    uint64       `json:"seq"`
 }
 
-var errFirst = usher.Errorf(usher.Unauthenticated, "credentials_required", "The first message must be auth or resume.")
+var errFirst = usher.Errorf(usher.Unauthenticated, "credentials_required", "The first message must be auth, with a token or a ticket, or resume.")
 
 // admit takes the first message for what it must be.
 func (l *link) admit(e *envelope, err error) {
 	var p proof
 	action := string(e.action)
-	if err != nil || action != "auth" && action != "resume" || json.Unmarshal(e.payload, &p) != nil {
+	if err != nil || action != "auth" && action != "resume" || json.Unmarshal(e.payload, &p) != nil ||
+		action == "auth" && (p.Token == "") == (p.Ticket == "") {
 		l.refuse(e, errFirst)
 		return
 	}

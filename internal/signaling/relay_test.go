@@ -92,6 +92,21 @@ func TestWhoCallsIsSaidByTheFirstMessage(t *testing.T) {
 	}
 }
 
+func TestAnAuthWithoutATokenIsToldWhatToSend(t *testing.T) {
+	w := newWorld(t)
+	for _, payload := range []string{`{}`, `{"token":""}`, `{"token":"a","ticket":"b"}`} {
+		p, _, err := w.dial("ann", as{first: `{"action":"auth","payload":` + payload + `}`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := p.want("error")["payload"].(map[string]any)
+		if want := "The first message must be auth, with a token or a ticket, or resume."; m["message"] != want {
+			t.Errorf("%s: got %v, want %q", payload, m, want)
+		}
+		p.wantClosed(4401)
+	}
+}
+
 func TestASilentSocketIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
