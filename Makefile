@@ -1,7 +1,6 @@
 # make run    build and start Usher in development mode
 # make test   every check and every test; installs what they need
 GO          ?= go
-NPM         ?= npm
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -29,7 +28,7 @@ check:
 
 # deps installs what the tests need beyond Go, and says what it can't.
 deps:
-	./scripts/test-deps
+	GO=$(GO) ./scripts/test-deps
 
 race:
 	$(GO) test -race -short $(TESTFLAGS) ./...

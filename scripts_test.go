@@ -1,0 +1,59 @@
+package usher_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What a bare machine lacks is said and not guessed from what fails later. No
+// program is there that could install anything.
+func TestTestDepsSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	bare := []string{"bash", "dirname", "id", "cmp"}
+	for name, test := range map[string]struct {
+		node string // a program that is Node.js, with npm beside it
+		want []string
+	}{
+		"on a bare machine": {"", []string{
+			"missing: git strace curl openssl janus chromium gcc libc6-dev coturn openssh-client. Install them",
+			"missing: Go 1.26 or later",
+			"missing: Node.js 20.19 or later with npm",
+		}},
+		"with an old Node.js": {"#!/bin/sh\n[ \"$1\" = --version ] && echo v18.20.4\nexit 0\n", []string{
+			"missing: git ",
+			"Node.js is v18.20.4, and the tests with the real npm clients need 20.19 or later",
+		}},
+	} {
+		path := t.TempDir()
+		for _, program := range bare {
+			from, err := exec.LookPath(program)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(from, filepath.Join(path, program)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if test.node != "" {
+			for _, program := range []string{"node", "npm"} {
+				if err := os.WriteFile(filepath.Join(path, program), []byte(test.node), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		cmd := exec.CommandContext(t.Context(), filepath.Join(path, "bash"), "scripts/test-deps")
+		cmd.Env = []string{"PATH=" + path}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, want := range test.want {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("%s: got %q, want %q in it", name, out, want)
+			}
+		}
+	}
+}
