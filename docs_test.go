@@ -2,8 +2,10 @@ package usher_test
 
 import (
 	"encoding/json"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,6 +41,67 @@ func TestEveryDirectDependencyHasItsReason(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("docs/dependencies.md (-dependencies +rows):\n%s", diff)
 	}
+}
+
+func TestEveryMetricIsDocumented(t *testing.T) {
+	t.Parallel()
+	doc, n := read(t, "docs/operations.md"), 0
+	err := filepath.WalkDir("internal", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		for _, m := range regexp.MustCompile(`Name:\s+"(usher_\w+)"`).FindAllStringSubmatch(read(t, path), -1) {
+			if n++; !regexp.MustCompile("`" + m[1] + "[`{]").MatchString(doc) {
+				t.Errorf("docs/operations.md does not have %s of %s", m[1], path)
+			}
+		}
+		return nil
+	})
+	if err != nil || n == 0 {
+		t.Errorf("%d metrics: %v", n, err)
+	}
+}
+
+// What a page points to is there, and so are the headings.
+func TestEveryLinkOfTheDocumentationLeadsSomewhere(t *testing.T) {
+	t.Parallel()
+	n := 0
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
+		pages, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, page := range pages {
+			for _, link := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(read(t, page), -1) {
+				path, heading, _ := strings.Cut(link[1], "#")
+				if strings.Contains(path, "://") {
+					continue
+				}
+				n++
+				target := page
+				if path != "" {
+					target = filepath.Join(filepath.Dir(page), path)
+				}
+				if _, err := os.Stat(target); err != nil {
+					t.Errorf("%s: %v", page, err)
+				} else if heading != "" && !slices.Contains(headings(read(t, target)), heading) {
+					t.Errorf("%s: %s has no heading #%s", page, target, heading)
+				}
+			}
+		}
+	}
+	if n < 30 {
+		t.Errorf("only %d links were found", n)
+	}
+}
+
+// headings returns what a page's headings are called in links.
+func headings(page string) (names []string) {
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(page, -1) {
+		name := regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
 }
 
 func read(t *testing.T, path string) string {
