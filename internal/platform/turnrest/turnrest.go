@@ -68,8 +68,9 @@ type iceServer struct {
 	Credential string   `json:"credential"`
 }
 
-// Issue makes a credential for the request's subject, or else for the key of
-// the grant's identity; TURN servers count by it what one user takes. The body
+// Issue makes a credential for the key of the grant's identity, by which TURN
+// servers count what one user takes; where that stands for many, for the
+// request's subject. The body
 // is an RTCIceServer with the servers' addresses, and the token its password.
 func (p *Platform) Issue(_ context.Context, req platform.Request) (usher.Credential, error) {
 	username, expires, err := p.username(req)
@@ -94,6 +95,8 @@ func (p *Platform) username(req platform.Request) (string, time.Time, error) {
 	switch {
 	case req.Format != "":
 		return "", expires, usher.Errorf(usher.Invalid, "format_unknown", "TURN has one format of credential; leave the format out.")
+	case one(grant.Identity) && subject != grant.Identity.Key():
+		return "", expires, usher.Errorf(usher.Forbidden, "turn_subject_invalid", "A TURN credential is for whoever asks for it; leave the subject out.")
 	case subject == "":
 		return "", expires, usher.Errorf(usher.Invalid, "turn_subject_invalid", "A TURN credential needs somebody whom it is for.")
 	case !grant.Permissions.Has(usher.Join):
@@ -111,6 +114,12 @@ func (p *Platform) username(req platform.Request) (string, time.Time, error) {
 		return "", expires, usher.Errorf(usher.Invalid, "turn_subject_invalid", "The user's id is too long for a TURN user name.")
 	}
 	return username, expires, nil
+}
+
+// one reports whether an identity is one person: by other names it would take
+// more than its part, or another's.
+func one(id usher.Identity) bool {
+	return id.Kind == usher.UserIdentity || id.Kind == usher.GuestIdentity
 }
 
 // expiry returns the whole second at which a credential ends, or false if

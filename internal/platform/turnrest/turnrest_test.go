@@ -45,10 +45,13 @@ func newPlatform(t testing.TB, config turnrest.Config) *turnrest.Platform {
 	return p
 }
 
+var alice = usher.Identity{Kind: usher.UserIdentity, Issuer: "https://id.example.com", Subject: "alice"}
+
+// request is one by a back end, for one of its users.
 func request() platform.Request {
 	return platform.Request{
 		Grant: usher.Grant{
-			Identity:    usher.Identity{Kind: usher.UserIdentity, Issuer: "https://id.example.com", Subject: "alice"},
+			Identity:    usher.Identity{Kind: usher.ClientIdentity, Subject: "shop"},
 			Room:        "standup",
 			Permissions: usher.AllPermissions,
 			NotBefore:   now,
@@ -101,7 +104,7 @@ func TestPlatform(t *testing.T) {
 
 func TestPasswordIsTheHMACOfTheUserName(t *testing.T) {
 	req := request()
-	req.Subject = ""
+	req.Subject, req.Grant.Identity = "", alice
 	c, got := issue(t, newPlatform(t, turnrest.Config{URLs: []string{"stun:turn.example.com", server}}), req)
 	want := iceServer{
 		URLs:     []string{"stun:turn.example.com", server},
@@ -160,8 +163,12 @@ func TestWhatACredentialCantExpressIsRefused(t *testing.T) {
 		change func(*platform.Request)
 		code   string
 	}{
-		"nobody in particular":          {func(r *platform.Request) { r.Subject, r.Grant.Identity = "", usher.Identity{} }, "turn_subject_invalid"},
-		"an id too long for STUN":       {func(r *platform.Request) { r.Subject = strings.Repeat(":", 170) }, "turn_subject_invalid"},
+		"nobody in particular":    {func(r *platform.Request) { r.Subject, r.Grant.Identity = "", usher.Identity{} }, "turn_subject_invalid"},
+		"an id too long for STUN": {func(r *platform.Request) { r.Subject = strings.Repeat(":", 170) }, "turn_subject_invalid"},
+		"a user by another name":  {func(r *platform.Request) { r.Grant.Identity = alice }, "turn_subject_invalid"},
+		"a guest by another's name": {func(r *platform.Request) {
+			r.Grant.Identity, r.Subject = usher.Identity{Kind: usher.GuestIdentity, Subject: "gus"}, alice.Key()
+		}, "turn_subject_invalid"},
 		"who may not join":              {func(r *platform.Request) { r.Grant.Permissions = nil }, "grant_not_expressible"},
 		"a grant that begins later":     {func(r *platform.Request) { r.Grant.NotBefore = now.Add(time.Second) }, "grant_not_expressible"},
 		"a grant without an end":        {func(r *platform.Request) { r.Grant.Expires = time.Time{} }, "grant_not_expressible"},
