@@ -30,6 +30,11 @@ func (c keysExport) Run(env environment) error {
 		_, err := env.Stdout.Write(der)
 		return err
 	}
+	if there, err := os.ReadFile(c.Out); err == nil {
+		if _, err := janus.ParsePrivateKey(there); err == nil {
+			return fmt.Errorf("%s has a private key, which would be lost: name another file with --out", c.Out)
+		}
+	}
 	if err := os.WriteFile(c.Out, der, 0o644); err != nil { // a public key
 		return err
 	}

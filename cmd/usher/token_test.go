@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"crypto"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha512"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"log/slog"
 	"os"
@@ -179,6 +181,28 @@ func TestAKeyOfOurOwnForJanus(t *testing.T) {
 	}
 	if status, out, stderr := command(t, append(export, "--config", "usher.yaml")...); status != 0 || out == "" {
 		t.Errorf("a plugin without a key: %s", stderr)
+	}
+}
+
+func TestAnExportedKeyNeverReplacesAPrivateOne(t *testing.T) {
+	t.Chdir(t.TempDir())
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	if err := os.WriteFile("key.pem", private, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	export := []string{"keys", "export", "--janus", "--key", "key.pem", "--out"}
+	status, _, stderr := command(t, append(export, "key.pem")...)
+	if left, err := os.ReadFile("key.pem"); status != 1 || !strings.Contains(stderr, "private key") || err != nil || !bytes.Equal(left, private) {
+		t.Errorf("got status %d, printed %q, and the key is as it was: %v", status, stderr, bytes.Equal(left, private))
+	}
+	for range 2 { // a public key is replaced
+		if status, _, stderr := command(t, append(export, "key.der")...); status != 0 {
+			t.Errorf("got status %d, printed %q", status, stderr)
+		}
 	}
 }
 
