@@ -148,6 +148,10 @@ func (a *Access) bindSubject(ctx context.Context, id usher.Identity, r usher.Roo
 	if spec.Subject == "" || id.Kind == usher.ClientIdentity || id.Kind == usher.LocalIdentity {
 		return nil
 	}
+	// Platforms know whoever names no subject by the key.
+	if validKey(spec.Subject, identities...) && spec.Subject != id.Key() {
+		return errSubjectTaken
+	}
 	err := a.bind(ctx, id, expires, errSubjectTaken, "subject", r.App, string(r.ID), spec.Platform, spec.Subject)
 	if namer, ok := p.(platform.Namer); ok {
 		for _, name := range namer.Names(spec.Format, spec.Subject) {

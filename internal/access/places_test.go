@@ -380,6 +380,10 @@ func TestANameThatIsKnownEverywhereIsOneIdentitys(t *testing.T) {
 		"its owner, in another room":           {ask(ann, one, "p", "wide", "7"), ""},
 		"a back end, which speaks for many":    {ask(shop, two, "p", "wide", "7"), ""},
 		"its owner, by another format":         {ask(ann, one, "p", "", "7"), ""},
+		"what another is known by unasked":     {ask(ben, two, "q", "", ann.Key()), "subject_taken"},
+		"what a back end is known by unasked":  {ask(ben, two, "q", "", "client:"+string(one.ID)), "subject_taken"},
+		"what it is known by itself unasked":   {ask(ann, two, "q", "", ann.Key()), ""},
+		"a back end, for one of its users":     {ask(shop, two, "q", "", ben.Key()), ""},
 		"the public, which is somebody else's": {ask(usher.Identity{App: usher.DefaultApp, Kind: usher.PublicIdentity, Role: usher.Speaker}, two, "p", "wide", "7"), "subject_taken"},
 	} {
 		if tc.want == "" && tc.err != nil {
