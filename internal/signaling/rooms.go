@@ -1,7 +1,6 @@
 package signaling
 
 import (
-	"context"
 	"encoding/json"
 	"slices"
 	"sync"
@@ -16,7 +15,9 @@ import (
 // room is the places in one room that sessions of this node have.
 type room struct {
 	mu     sync.Mutex
-	places map[usher.ID]*place // by participant
+	// places are by participant, who has two for as long as a newer connection
+	// replaces an older one.
+	places map[usher.ID][]*place
 	// roster is the last one, made ready once for all who are given it.
 	roster   socket.Prepared
 	rosterOf *access.Present
@@ -33,6 +34,8 @@ type place struct {
 	// over is why the place is lost for good; nil while it is not.
 	over atomic.Pointer[access.End]
 
+	// mu is also held from when a message's rights are looked at until it is
+	// queued, so that who takes a right waits for what passed by it.
 	mu       sync.Mutex
 	admitted bool             // the client knows that it is in the room
 	roster   *socket.Prepared // came before that
@@ -69,8 +72,10 @@ func (p *place) Detached(end access.End) {
 	if !p.over.CompareAndSwap(nil, &end) {
 		return
 	}
-	p.tell(message{Action: "room.left", Room: string(p.key.Room), Payload: leftPayload{string(end.Why), end.Message}}.prepare())
-	p.session.leave(p)
+	p.settled()
+	if p.session.leave(p) {
+		p.tell(message{Action: "room.left", Room: string(p.key.Room), Payload: leftPayload{string(end.Why), end.Message}}.prepare())
+	}
 	if at := p.at.Load(); at != nil {
 		at.Leave()
 	}
@@ -78,6 +83,12 @@ func (p *place) Detached(end access.End) {
 		// What it had sent before it heard of this must not pass either.
 		p.session.putOut(codeRemoved, end.Message)
 	}
+}
+
+// settled waits until what passed by the rights of before is queued.
+func (p *place) settled() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 }
 
 // Rights implements [access.Watcher].
@@ -133,10 +144,9 @@ func (h *Hub) roster(key usher.RoomKey, present []access.Present) socket.Prepare
 }
 
 // admit tells the client that it is in the room, and then who is there.
-func (p *place) admit(ref string) {
+func (p *place) admit(at *access.Attachment, ref string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := p.at.Load()
 	joined := message{Action: "room.joined", Ref: ref, Room: string(p.key.Room), Payload: joinedPayload{
 		Participant: p.key.ID, Role: at.Participant().Role, Permissions: listed(at.Permissions()), Token: p.token.Reveal(),
 	}}.prepare()
@@ -160,12 +170,12 @@ func (h *Hub) enter(p *place) {
 	defer h.mu.Unlock()
 	r := h.rooms[p.roomKey()]
 	if r == nil {
-		r = &room{places: make(map[usher.ID]*place)}
+		r = &room{places: make(map[usher.ID][]*place)}
 		h.rooms[p.roomKey()] = r
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.places[p.key.ID] = p
+	r.places[p.key.ID] = append(r.places[p.key.ID], p)
 }
 
 // exit is the reverse of enter.
@@ -178,7 +188,8 @@ func (h *Hub) exit(p *place) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.places[p.key.ID] == p {
+	left := slices.DeleteFunc(r.places[p.key.ID], func(o *place) bool { return o == p })
+	if r.places[p.key.ID] = left; len(left) == 0 {
 		delete(r.places, p.key.ID)
 	}
 	if len(r.places) == 0 {
@@ -194,15 +205,14 @@ func (r *room) others(but *place, only usher.ID) []*place {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if only != "" {
-		if p := r.places[only]; p != nil {
-			return []*place{p}
-		}
-		return nil
+		return slices.Clone(r.places[only])
 	}
 	others := make([]*place, 0, len(r.places))
-	for _, p := range r.places {
-		if p != but {
-			others = append(others, p)
+	for _, places := range r.places {
+		for _, p := range places {
+			if p != but {
+				others = append(others, p)
+			}
 		}
 	}
 	return others
@@ -238,12 +248,26 @@ func (s *session) sharesRoom(key string) bool {
 	return false
 }
 
-// leave takes a place from the session.
-func (s *session) leave(p *place) {
-	s.hub.exit(p)
+// enter makes a place that has its attachment one of its room's, if it still is
+// the session's: a newer socket may have taken the session over.
+func (s *session) enter(p *place) bool {
 	s.user.mu.Lock()
 	defer s.user.mu.Unlock()
+	if !slices.Contains(s.places, p) {
+		return false
+	}
+	s.hub.enter(p)
+	return true
+}
+
+// leave takes a place from the session, and reports whether it had it.
+func (s *session) leave(p *place) bool {
+	s.user.mu.Lock()
+	defer s.user.mu.Unlock()
+	had := len(s.places)
 	s.places = slices.DeleteFunc(s.places, func(o *place) bool { return o == p })
+	s.hub.exit(p)
+	return len(s.places) < had
 }
 
 // part ends the attachment of a place whose socket is gone.
@@ -259,49 +283,6 @@ func (p *place) part(clean bool) {
 	}
 }
 
-// rejoin takes the places of a resumed session again.
-func (s *session) rejoin() {
-	s.user.mu.Lock()
-	places := slices.Clone(s.places)
-	s.user.mu.Unlock()
-	for _, old := range places {
-		old.part(false)
-		s.leave(old)
-		p := &place{session: s, key: old.key, token: old.token}
-		ctx, cancel := s.hub.step()
-		err := s.take(ctx, p, "")
-		cancel()
-		if err != nil {
-			s.user.mu.Lock()
-			if s.link != nil {
-				_ = s.link.conn.SendPrepared(message{Action: "room.left", Room: string(old.key.Room), Payload: leftPayload{"removed", usher.AsError(err).Message}}.prepare())
-			}
-			s.user.mu.Unlock()
-		}
-	}
-}
-
-// take attaches a place and tells the client.
-func (s *session) take(ctx context.Context, p *place, ref string) error {
-	s.user.mu.Lock()
-	s.places = append(s.places, p)
-	s.user.mu.Unlock()
-	at, err := s.hub.Access.Attach(ctx, p.key, p.token, p)
-	if err != nil {
-		s.leave(p)
-		return err
-	}
-	p.at.Store(at)
-	s.hub.enter(p)
-	if p.over.Load() != nil { // meanwhile
-		s.leave(p)
-		at.Leave()
-		return errNotInRoom
-	}
-	p.admit(ref)
-	return nil
-}
-
 // inRoom handles the messages about rooms.
 func (l *link) inRoom(e *envelope, now time.Time) error {
 	switch string(e.action) {
@@ -313,12 +294,12 @@ func (l *link) inRoom(e *envelope, now time.Time) error {
 	default:
 		return errUnknownAction
 	}
-	p, err := l.place(e)
+	p, at, err := l.place(e)
 	if err != nil {
 		return err
 	}
 	if string(e.action) == "room.moderate" {
-		return l.moderate(e, p, now)
+		return l.moderate(e, p, at, now)
 	}
 	l.session.leave(p)
 	if at := p.at.Swap(nil); at != nil {
@@ -329,81 +310,21 @@ func (l *link) inRoom(e *envelope, now time.Time) error {
 	return nil
 }
 
-// place returns the session's place in the room of a message.
-func (l *link) place(e *envelope) (*place, error) {
+// place returns the session's place in the room of a message, and its attachment.
+func (l *link) place(e *envelope) (*place, *access.Attachment, error) {
 	id, err := usher.ParseID(string(e.room))
 	if err != nil {
-		return nil, errNotInRoom
+		return nil, nil, errNotInRoom
 	}
 	p := l.session.placeIn(id)
-	if p == nil || p.over.Load() != nil || p.at.Load() == nil {
-		return nil, errNotInRoom
+	if p == nil || p.over.Load() != nil {
+		return nil, nil, errNotInRoom
 	}
-	return p, nil
-}
-
-// joinRequest is the payload of room.join.
-type joinRequest struct {
-	Room        string       `json:"room"`
-	Participant usher.ID     `json:"participant"`
-	Secret      usher.Secret `json:"secret"`
-	Token       usher.Secret `json:"token"`
-	Role        usher.Role   `json:"role"`
-	Name        string       `json:"name"`
-}
-
-func (l *link) join(e *envelope) error {
-	s := l.session
-	var q joinRequest
-	if json.Unmarshal(e.payload, &q) != nil || q.Room == "" || q.Secret != "" && q.Token != "" ||
-		(q.Participant != "") != (q.Secret != "" || q.Token != "") {
-		return malformed("The payload of room.join names the room, and a participant with its secret or its token, or neither.")
+	at := p.at.Load()
+	if at == nil {
+		return nil, nil, errNotInRoom
 	}
-	s.user.mu.Lock()
-	many := len(s.places) >= maxPlaces
-	s.user.mu.Unlock()
-	if many {
-		return errManyRooms
-	}
-	ctx, cancel := l.hub.step()
-	defer cancel()
-	p, err := s.seat(ctx, q)
-	if err != nil {
-		return err
-	}
-	return s.take(ctx, p, string(e.id))
-}
-
-// seat gets the session the token of a place.
-func (s *session) seat(ctx context.Context, q joinRequest) (*place, error) {
-	door, id := s.hub.Access, s.live.Identity()
-	if q.Participant == "" {
-		invited, err := door.AddParticipant(ctx, id, q.Room, access.Place{Role: q.Role, Name: q.Name}, "")
-		if err != nil {
-			return nil, err
-		}
-		if s.placeIn(invited.Room.ID) != nil {
-			return nil, errInRoom
-		}
-		claimed, err := door.Claim(ctx, invited.Participant.Key(), invited.Secret)
-		return &place{session: s, key: invited.Participant.Key(), token: claimed.Token}, err
-	}
-	room, err := usher.ParseID(q.Room)
-	if err != nil {
-		return nil, malformed("Where a participant is named, room must be the id of the room.")
-	}
-	if s.placeIn(room) != nil {
-		return nil, errInRoom
-	}
-	p := &place{session: s, key: usher.ParticipantKey{App: id.App, Room: room, ID: q.Participant}, token: q.Token}
-	if q.Secret != "" {
-		claimed, err := door.Claim(ctx, p.key, q.Secret)
-		if err != nil {
-			return nil, err
-		}
-		p.token = claimed.Token
-	}
-	return p, nil
+	return p, at, nil
 }
 
 // speaks are the permissions of which one is needed to signal others in a room.
@@ -411,28 +332,32 @@ var speaks = usher.Permissions{usher.Subscribe, usher.PublishAudio, usher.Publis
 
 // relayInRoom relays a message to everybody in a room, or to one participant.
 func (l *link) relayInRoom(e *envelope, now time.Time) error {
-	p, err := l.place(e)
+	p, at, err := l.place(e)
 	if err != nil {
 		return err
 	}
-	mine := p.at.Load().Permissions()
 	public := string(e.action) == "room.message"
-	switch {
-	case public && !mine.Has(usher.PublishData), !public && len(speaks.And(mine)) == 0:
-		return errPermission
-	case !public && !e.has(fieldTo):
+	if !public && !e.has(fieldTo) {
 		return errNoDestination
 	}
-	if !l.spread(e, p, now) {
-		return errNoParticipant
+	err = l.spread(e, p, now, func() bool {
+		mine := at.Permissions()
+		return public && mine.Has(usher.PublishData) || !public && len(speaks.And(mine)) > 0
+	})
+	if err == nil {
+		l.ack(e, "", nil)
 	}
-	l.ack(e, "", nil)
-	return nil
+	return err
 }
 
 // spread queues a message for everybody else in a room, or for the participant
-// whom it names, and reports whether that one was reached.
-func (l *link) spread(e *envelope, p *place, now time.Time) bool {
+// whom it names, if the sender may.
+func (l *link) spread(e *envelope, p *place, now time.Time, may func() bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !may() {
+		return errPermission
+	}
 	h, me := l.hub, l.session.user
 	only := usher.ID(e.to)
 	frames := make(map[string]socket.Prepared, 1) // by how the receivers know the sender
@@ -455,7 +380,10 @@ func (l *link) spread(e *envelope, p *place, now time.Time) bool {
 	if h.nodes.some() {
 		reached = h.nodes.tell(h, nodeMessage{Kind: nodeRoom, Room: p.roomKey(), Participant: only, Frame: l.frame(e, me.fromKey, p.key.ID, now).Text()}) || reached
 	}
-	return reached
+	if !reached {
+		return errNoParticipant
+	}
+	return nil
 }
 
 // moderation is the payload of room.moderate.
@@ -466,7 +394,7 @@ type moderation struct {
 }
 
 // moderate does to another participant what a moderator asks for.
-func (l *link) moderate(e *envelope, p *place, now time.Time) error {
+func (l *link) moderate(e *envelope, p *place, at *access.Attachment, now time.Time) error {
 	var m moderation
 	if json.Unmarshal(e.payload, &m) != nil {
 		return malformed("The payload of room.moderate must be an object with do.")
@@ -477,15 +405,9 @@ func (l *link) moderate(e *envelope, p *place, now time.Time) error {
 	}
 	ctx, cancel := l.hub.step()
 	defer cancel()
-	at := p.at.Load()
 	switch m.Do {
 	case "mute":
-		switch {
-		case !at.Permissions().Has(usher.Moderate):
-			err = errPermission
-		case !l.spread(e, p, now):
-			err = errNoParticipant
-		}
+		err = l.spread(e, p, now, func() bool { return at.Permissions().Has(usher.Moderate) })
 	case "remove":
 		err = at.Remove(ctx, other, m.Reason)
 	case "role":
