@@ -5,8 +5,11 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"usher"
+	"usher/internal/access"
 	"usher/internal/store"
 )
 
@@ -68,4 +71,54 @@ func TestADeviceThatCantBeToldOfItsCallsComesAgain(t *testing.T) {
 	bob := w.connect("bob")
 	bob.wantClosed(1011)
 	w.connect("bob", bob.resume(0)).want("call.invite")
+}
+
+func TestWhoComesBackCountsAmongTheConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(s *setup) { s.config.Connections = 2 })
+		var lost []*peer
+		for range 2 {
+			p := w.connect("ann")
+			p.leave(4000)
+			lost = append(lost, p)
+		}
+		pass(time.Second)
+		first, second := w.connect("ann"), w.connect("ann")
+		for _, p := range lost {
+			var a as
+			p.resume(0)(&a)
+			again, _, err := w.dial("ann", a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again.wantError("too_many_connections", "")
+			again.wantClosed(4429)
+		}
+		w.connect("ann", second.resume(0)).quiet() // in the place of its own socket
+		second.wantClosed(4409)
+		first.leave(4000)
+		pass(time.Second)
+		w.connect("ann", lost[0].resume(0)).quiet()
+	})
+}
+
+// TestAGuestOfAPersonWhoIsRevokedStays holds what docs/operations.md says: a
+// guest's way in hangs on the back end that invited it, and not on a person.
+func TestAGuestOfAPersonWhoIsRevokedStays(t *testing.T) {
+	w := newWorld(t)
+	r := w.meeting("ann")
+	shop := usher.Identity{App: usher.DefaultApp, Kind: usher.ClientIdentity, Subject: string(usher.SystemIDs().New())}
+	connect := func(name string, inviter usher.Identity) *peer {
+		id := guest(name, r.ID)
+		id.Inviter = inviter.Key()
+		return w.connect(name, with(w.tokens.issue(id)))
+	}
+	ofAnn, ofShop := connect("gast", person("ann")), connect("kunde", shop)
+	for _, target := range []usher.Target{{Identity: person("ann").Key()}, {Client: usher.ID(shop.Subject)}} {
+		if _, err := w.access.Revoke(t.Context(), operator, access.Revocation{Target: target}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ofShop.wantClosed(4403)
+	ofAnn.quiet()
 }

@@ -259,11 +259,18 @@ func (l *link) begin(id usher.Identity) {
 func (l *link) resume(p proof) {
 	h := l.hub
 	s, generation := h.resumable(p.Token.Reveal())
-	if s == nil || !s.resume(l, generation, p.Seq) {
-		if s == nil {
-			h.failed.Allow(limit.AddressKey(l.admission.address))
-		}
-		l.conn.Close(codeGone, "The session is gone; connect anew.")
+	if s == nil {
+		h.failed.Allow(limit.AddressKey(l.admission.address))
+		l.conn.Close(codeGone, errGone.Message)
+		return
+	}
+	switch err := s.resume(l, generation, p.Seq); err {
+	case nil:
+	case errGone:
+		l.conn.Close(codeGone, err.Message)
+		return
+	default:
+		l.refuse(&envelope{}, err)
 		return
 	}
 	l.admission = nil

@@ -14,7 +14,7 @@ import (
 
 // room is the places in one room that sessions of this node have.
 type room struct {
-	mu     sync.Mutex
+	mu sync.Mutex
 	// places are by participant, who has two for as long as a newer connection
 	// replaces an older one.
 	places map[usher.ID][]*place

@@ -156,13 +156,7 @@ func (s *session) open(l *link) *usher.Error {
 	u := s.user
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	open := 0
-	for _, o := range u.sessions {
-		if o.link != nil {
-			open++
-		}
-	}
-	if most := s.hub.config.Connections; open >= most || len(u.sessions) >= most*lostPerOpen {
+	if most := s.hub.config.Connections; u.open() >= most || len(u.sessions) >= most*lostPerOpen {
 		return errConnections
 	}
 	s.hub.mu.Lock()
@@ -175,21 +169,26 @@ func (s *session) open(l *link) *usher.Error {
 
 var errConnections = usher.Errorf(usher.TooMany, "too_many_connections", "You have as many connections as you may; close one of them.")
 
+var errGone = usher.Errorf(usher.Gone, "session_gone", "The session is gone; connect anew.")
+
 // resume gives the session another socket, if it is still there to be resumed.
 // The socket that had it closes.
-func (s *session) resume(l *link, generation uint32, seen uint64) bool {
+func (s *session) resume(l *link, generation uint32, seen uint64) *usher.Error {
 	s.user.mu.Lock()
 	defer s.user.mu.Unlock()
 	expires := s.live.Identity().Expires
 	if s.ended || s.final != 0 || generation != s.generation || !expires.IsZero() && !s.hub.Now().Before(expires) {
-		return false
+		return errGone
+	}
+	if s.link == nil && s.user.open() >= s.hub.config.Connections {
+		return errConnections
 	}
 	if s.link != nil {
 		s.link.conn.Close(codeReplaced, "The session was resumed elsewhere.")
 	}
 	s.acknowledge(seen)
 	s.join(l, true, seen)
-	return true
+	return nil
 }
 
 // join makes a socket the session's and greets it; what it missed comes after.

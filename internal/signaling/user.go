@@ -126,6 +126,16 @@ func (u *user) send(m socket.Prepared, handle string) (sent int) {
 	return sent
 }
 
+// open counts the user's sessions that have a socket. The caller holds u.mu.
+func (u *user) open() (n int) {
+	for _, s := range u.sessions {
+		if s.link != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // status computes what the user is now.
 func (u *user) status(now time.Time) status {
 	u.mu.Lock()
