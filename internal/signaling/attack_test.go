@@ -10,6 +10,7 @@ import (
 
 	"usher"
 	"usher/internal/access"
+	"usher/internal/limit"
 	"usher/internal/store"
 )
 
@@ -121,4 +122,34 @@ func TestAGuestOfAPersonWhoIsRevokedStays(t *testing.T) {
 	}
 	ofShop.wantClosed(4403)
 	ofAnn.quiet()
+}
+
+func TestWhoFailsToRenewHindersNobodyElse(t *testing.T) {
+	w := newWorld(t, func(s *setup) { s.deps.Failed = limit.Rate{Count: 2, Per: time.Hour} })
+	ann, bob := w.connect("ann"), w.connect("bob") // by one proxy
+	for _, code := range []string{"credentials_invalid", "credentials_invalid", "rate_limited"} {
+		ann.refused(code, `{"action":"auth","payload":{"token":"nonsense"}}`)
+	}
+	bob.ask(`{"action":"auth","id":"1","payload":{"token":%q}}`, w.tokens.issue(person("bob")))
+	w.connect("carl")
+}
+
+func TestALimitOutlivesASocket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(s *setup) {
+			s.config.Relay, s.config.Calls = limit.Rate{Count: 10, Per: time.Hour}, limit.Rate{Count: 2, Per: time.Hour}
+		})
+		ann := w.connect("ann")
+		for range 2 {
+			ann.refused("call_not_found", `{"action":"call.accept","callId":"c"}`)
+		}
+		ann.drop()
+		back := w.connect("ann", ann.resume(0))
+		back.refused("rate_limited", `{"action":"call.accept","callId":"c"}`)
+		for range 7 {
+			back.refused("unreachable", `{"action":"x","to":"bob"}`)
+		}
+		back.drop()
+		w.connect("ann", back.resume(0)).refused("rate_limited", `{"action":"ping"}`)
+	})
 }

@@ -18,7 +18,7 @@ var strangers = limit.Rate{Count: 30, Per: time.Minute}
 
 // call does to a call what a client asks for.
 func (l *link) call(e *envelope, now time.Time) error {
-	if wait, ok := l.calls.take(l.hub.config.Calls, now.UnixNano()); !ok {
+	if wait, ok := l.session.called.take(l.hub.config.Calls, now.UnixNano()); !ok {
 		return limit.Exceeded(wait)
 	}
 	s, me := l.session, l.session.user

@@ -1,11 +1,13 @@
 package signaling
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"usher"
@@ -25,10 +27,9 @@ type link struct {
 	endsAt time.Time
 
 	// The read loop's own.
-	session      *session // nil until it is authenticated
-	admission    *admission
-	relay, calls bucket
-	refusals     int
+	session   *session // nil until it is authenticated
+	admission *admission
+	refusals  int
 }
 
 // admission is what a socket needs until it is authenticated.
@@ -39,16 +40,20 @@ type admission struct {
 
 // bucket is when a limit's bucket is full again, in nanoseconds since 1970: the
 // whole of what must be known of it (GCRA, ITU-T I.371).
-type bucket int64
+type bucket struct{ full atomic.Int64 }
 
 // take takes a token, or returns how long there is none.
 func (b *bucket) take(rate limit.Rate, now int64) (wait time.Duration, ok bool) {
-	full := max(int64(*b), now) + int64(rate.Per)/int64(rate.Count)
-	if over := full - now - int64(rate.Per); over > 0 {
-		return time.Duration(over), false
+	for {
+		before := b.full.Load()
+		full := max(before, now) + int64(rate.Per)/int64(rate.Count)
+		if over := full - now - int64(rate.Per); over > 0 {
+			return time.Duration(over), false
+		}
+		if b.full.CompareAndSwap(before, full) {
+			return 0, true
+		}
 	}
-	*b = bucket(full)
-	return 0, true
 }
 
 // maxRefusals is how many messages in a row may be refused for their rate.
@@ -108,18 +113,14 @@ func (h *Hub) connect(w http.ResponseWriter, r *http.Request) error {
 func (h *Hub) authenticate(r *http.Request, address netip.Addr) (usher.Identity, error) {
 	query := r.URL.Query()
 	token, ticket := usher.Secret(query.Get("Auth")), usher.Secret(query.Get("ticket"))
-	return h.identify(r, address, token, ticket)
+	return h.identify(r.Context(), limit.AddressKey(address), token, ticket)
 }
 
-// identify asks whose token or ticket it is. Whoever fails too often from one
-// address is not listened to for a while.
-func (h *Hub) identify(r *http.Request, address netip.Addr, token, ticket usher.Secret) (id usher.Identity, err error) {
-	ctx, cancel := h.step()
+// identify asks whose token or ticket it is. Whoever fails too often, by their
+// address or as the user that they are, is not listened to for a while.
+func (h *Hub) identify(ctx context.Context, key string, token, ticket usher.Secret) (id usher.Identity, err error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
-	if r != nil {
-		ctx = r.Context()
-	}
-	key := limit.AddressKey(address)
 	if wait, ok := h.failed.Peek(key); !ok {
 		return usher.Identity{}, limit.Exceeded(wait)
 	}
@@ -146,7 +147,7 @@ func (l *link) Message(_ *socket.Conn, data []byte) {
 		return
 	}
 	now := l.hub.Now()
-	if wait, ok := l.relay.take(l.hub.config.Relay, now.UnixNano()); !ok {
+	if wait, ok := l.session.relayed.take(l.hub.config.Relay, now.UnixNano()); !ok {
 		l.refuseRate(&e, wait)
 		return
 	}
@@ -204,7 +205,7 @@ func (l *link) admit(e *envelope, err error) {
 		l.resume(p)
 		return
 	}
-	id, err := l.hub.identify(nil, l.admission.address, p.Token, p.Ticket)
+	id, err := l.hub.identify(context.Background(), limit.AddressKey(l.admission.address), p.Token, p.Ticket)
 	if err != nil {
 		l.refuse(e, err)
 		return
@@ -291,8 +292,8 @@ func (l *link) renew(e *envelope) {
 		l.fail(e, malformed("The payload must be an object with token or ticket."))
 		return
 	}
-	host, _ := netip.ParseAddrPort(l.conn.RemoteAddr().String())
-	id, err := l.hub.identify(nil, host.Addr(), p.Token, p.Ticket)
+	me := l.session.user
+	id, err := l.hub.identify(context.Background(), me.app+"/"+me.key, p.Token, p.Ticket)
 	if err == nil {
 		ctx, cancel := l.hub.step()
 		defer cancel()

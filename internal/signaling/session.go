@@ -28,6 +28,9 @@ type session struct {
 	// due is when settle must look at the session, in nanoseconds since 1970.
 	due atomic.Int64
 
+	// relayed and called limit what the client sends, also over several sockets.
+	relayed, called bucket
+
 	// What follows is guarded by user.mu.
 	link  *link // nil while it has no socket
 	ended bool
