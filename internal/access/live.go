@@ -59,15 +59,23 @@ func (l *Live) Identity() usher.Identity { return *l.identity.Load() }
 
 var errIdentityChanged = usher.Errorf(usher.Forbidden, "identity_changed", "The token is somebody else's; open another connection for them.")
 
-// Renew goes on with a newer proof of the same identity.
+// Renew goes on with a newer proof of the same identity. If that is refused, the
+// connection stays what it was by the older one.
 func (l *Live) Renew(ctx context.Context, id usher.Identity) error {
-	if old := l.Identity(); id.App != old.App || id.Key() != old.Key() {
+	old := l.Identity()
+	if id.App != old.App || id.Key() != old.Key() {
 		return errIdentityChanged
 	}
 	l.identity.Store(&id)
 	err := l.access.MaySignal(ctx, id)
-	if err != nil && usher.AsError(err).Kind == usher.Unauthenticated {
+	if err == nil {
+		return nil
+	}
+	l.identity.Store(&old)
+	if usher.AsError(err).Kind == usher.Unauthenticated {
 		l.detach(End{Revoked, usher.AsError(err).Message})
+	} else if t, void := l.access.taken.fromIdentity(old, l.access.now()); void { // meanwhile
+		l.detach(End{Revoked, reasonOf(t)})
 	}
 	return err
 }
