@@ -106,7 +106,7 @@ func TestPending(t *testing.T) {
 	p := call.NewPending[int](3)
 	hold := func(from string, message int, want bool) {
 		t.Helper()
-		if got := p.Hold(key, from, message); got != want {
+		if got := p.Hold(key, from, message, 1); got != want {
 			t.Errorf("message %d of %s: held %t, want %t", message, from, got, want)
 		}
 	}
@@ -145,7 +145,7 @@ func TestPendingAtOnce(t *testing.T) {
 	var given []int
 	var wg sync.WaitGroup
 	for i := range passed {
-		wg.Go(func() { passed[i] = !p.Hold(key, "ann", i) })
+		wg.Go(func() { passed[i] = !p.Hold(key, "ann", i, 1) })
 	}
 	wg.Go(func() { given = p.Open(key, "ann") })
 	wg.Wait()

@@ -20,7 +20,12 @@ type Pending[T any] struct {
 type held[T any] struct {
 	open     bool
 	messages []T
+	size     int // of the messages together
 }
+
+// maxHeld is how many bytes are held of a side: those who let calls ring decide
+// how much memory it takes.
+const maxHeld = 64 << 10
 
 // NewPending returns a Pending that holds as many messages of each side of a
 // call as limit says.
@@ -37,17 +42,17 @@ func (p *Pending[T]) Begin(call usher.CallKey) {
 	}
 }
 
-// Hold keeps a message of a side, or drops it if that has as many held as it
-// may. It reports false if nothing is held of it: the message is to be sent.
-func (p *Pending[T]) Hold(call usher.CallKey, from string, message T) bool {
+// Hold keeps a message of a side, which has size bytes, or drops it if that side
+// has as much held as it may. It reports false if nothing is held of it: the message is to be sent.
+func (p *Pending[T]) Hold(call usher.CallKey, from string, message T, size int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	h := p.calls[call][from]
 	if h == nil || h.open {
 		return false
 	}
-	if len(h.messages) < p.limit {
-		h.messages = append(h.messages, message)
+	if len(h.messages) < p.limit && h.size+size <= maxHeld {
+		h.messages, h.size = append(h.messages, message), h.size+size
 	}
 	return true
 }

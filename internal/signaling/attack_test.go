@@ -3,6 +3,7 @@ package signaling_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -152,4 +153,37 @@ func TestALimitOutlivesASocket(t *testing.T) {
 		back.drop()
 		w.connect("ann", back.resume(0)).refused("rate_limited", `{"action":"ping"}`)
 	})
+}
+
+func TestWhatIsKeptForOthersIsBounded(t *testing.T) {
+	w := newWorld(t)
+	w.friends("ann", "bob")
+	ann, bob := w.connect("ann"), w.connect("bob")
+	pad := strings.Repeat("x", 40<<10)
+	for i := range 4 { // each takes the place of the one before
+		ann.ask(`{"action":"call.invite","to":"bob","callId":"c%d","id":"1","payload":%q}`, i, pad)
+	}
+	for bob.want("call.invite")["callId"] != "c3" {
+		bob.want("call.cancel")
+	}
+	back := w.connect("bob", bob.resume(0))
+	m := back.next().body
+	for m["action"] == "presence" {
+		m = back.next().body
+	}
+	if m["action"] != "call.cancel" || m["callId"] != "c0" { // the three invites after that are 120 KiB
+		t.Errorf("the first event that is sent again is of %v, want c0", m["callId"])
+	}
+
+	for i := range 3 {
+		ann.ask(`{"action":"candidate","callId":"c3","id":"1","payload":{"n":%d,"pad":%q}}`, i, pad[:30<<10])
+	}
+	ann.ask(`{"action":"sdp","callId":"c3","id":"2"}`)
+	back.until("sdp")
+	for i := range 2 {
+		if m := back.want("candidate"); m["payload"].(map[string]any)["n"] != float64(i) {
+			t.Errorf("got candidate %v, want %d", m["payload"].(map[string]any)["n"], i)
+		}
+	}
+	back.quiet()
 }

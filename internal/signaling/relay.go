@@ -86,7 +86,7 @@ func (l *link) relayTo(e *envelope, now time.Time) error {
 		handle = c.Party(key).Device
 	}
 	frame := l.frame(e, me.from(key), "", now)
-	if c != nil && candidate(e.action) && h.pending.Hold(c.Key(), me.key, heldBack{frame, handle}) {
+	if c != nil && candidate(e.action) && h.pending.Hold(c.Key(), me.key, heldBack{frame, handle}, len(frame.Text())) {
 		l.ack(e, "", nil)
 		return nil
 	}

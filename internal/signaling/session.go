@@ -54,8 +54,12 @@ type event struct {
 	rings usher.CallKey // the call, if it is told that it rings
 }
 
-// maxEvents is how many of them are kept.
-const maxEvents = 64
+// maxEvents is how many of them are kept, and maxEventBytes how long they are
+// together at most, unless one alone is longer: others decide what is in them.
+const (
+	maxEvents     = 64
+	maxEventBytes = 128 << 10
+)
 
 // lostPerOpen is how many sessions of a user may wait to be resumed for each
 // that may be open.
@@ -345,10 +349,14 @@ func (s *session) tellCall(c usher.CallKey, action call.Action, rest []byte) {
 	}
 	s.seq++
 	e.seq, e.frame = s.seq, socket.Prepare(fmt.Appendf(nil, `{"action":%q,"seq":%d,%s`, action, s.seq, rest))
-	if len(s.events) == maxEvents {
-		s.events = slices.Delete(s.events, 0, 1)
-	}
 	s.events = append(s.events, e)
+	size := 0
+	for i, e := range slices.Backward(s.events) {
+		if size += len(e.frame.Text()); i < len(s.events)-1 && (size > maxEventBytes || len(s.events)-i > maxEvents) {
+			s.events = slices.Delete(s.events, 0, i+1)
+			break
+		}
+	}
 	if s.link != nil {
 		_ = s.link.conn.SendPrepared(e.frame)
 	}
