@@ -187,3 +187,27 @@ func TestWhatIsKeptForOthersIsBounded(t *testing.T) {
 	}
 	back.quiet()
 }
+
+func TestWhoLeavesOneNodeIsStillOnAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		other := w.start()
+		pass(6 * time.Second) // they have met
+		w.friends("ann", "bob")
+		bob, ann := w.connect("bob"), w.connect("ann")
+		w.connect("ann", on(other))
+		bob.status("ann", "online")
+		pass(time.Second)
+		ann.leave(1000)
+		pass(10 * time.Second)
+		for bob.send(`{"action":"ping"}`); ; {
+			m := bob.next()
+			if m.body["action"] == "pong" {
+				break
+			}
+			if m.body["payload"].(map[string]any)["status"] != "online" {
+				t.Errorf("bob heard %s", m.text)
+			}
+		}
+	})
+}

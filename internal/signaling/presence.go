@@ -113,7 +113,7 @@ func (h *Hub) show(u *user) {
 		readers = append(readers, key)
 	}
 	u.mu.Unlock()
-	h.tellStatus(u.userKey, now, readers)
+	h.tellStatus(u.userKey, h.statusOf(u.userKey), readers) // who has left here may be elsewhere
 	h.nodes.tell(h, nodeMessage{Kind: nodeStatus, App: u.app, Key: u.key, Status: now, Readers: readers})
 }
 
