@@ -17,6 +17,10 @@ const (
 	rememberPairs = 1 << 16
 )
 
+// askFor is how long the store may take to say who lists whom, whatever time the
+// caller has: a message waits for it, and all that come after that.
+const askFor = 10 * time.Second
+
 // pair is two users, of whom one may list the other.
 type pair struct{ app, owner, user string }
 
@@ -78,6 +82,8 @@ func (s *Service) Lists(ctx context.Context, app, owner, user string) (bool, err
 	if known {
 		return listed, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
 	read := s.Now()
 	_, err := s.Deps.Contacts.Get(ctx, app, owner, user)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -2,6 +2,7 @@ package contact_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -417,6 +418,23 @@ func BenchmarkLists(b *testing.B) {
 			if listed, err := s.Lists(b.Context(), app, "ann", "bob"); !listed || err != nil {
 				b.Fatal(listed, err)
 			}
+		}
+	})
+}
+
+// stuck is a store that does not answer.
+type stuck struct{ store.Contacts }
+
+func (stuck) Get(ctx context.Context, _, _, _ string) (usher.Contact, error) {
+	<-ctx.Done()
+	return usher.Contact{}, ctx.Err()
+}
+
+func TestAStoreThatDoesNotAnswerIsNotWaitedForForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := contact.New(contact.DefaultConfig(), contact.Deps{Contacts: stuck{}, Bus: &bus.Local{}, Now: time.Now})
+		if listed, err := s.Lists(t.Context(), app, "ann", "bob"); listed || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, %v, want a deadline that is exceeded", listed, err)
 		}
 	})
 }
