@@ -227,7 +227,7 @@ func (d *document) rebuild() bool {
 		}
 		any = true
 		d.grow(-l.dead, -l.dead*itemCost)
-		d.lists[name] = l.rebuild()
+		d.lists[name] = l.rebuild(rebuilder(d.stamp))
 		d.shown = nil
 	}
 	return any

@@ -289,8 +289,8 @@ func TestARebuiltListHasTheSameItemsAndTakesTheNextOnes(t *testing.T) {
 	next := int64(len(want))
 	for _, op := range []Op{
 		{Kind: InsertItem, Object: "l", Item: ItemID{next, "z"}, Value: `"first"`},
-		{Kind: InsertItem, Object: "l", Item: ItemID{next + 1, "z"}, After: ItemID{next - 1, rebuilder}, Value: `"last"`},
-		{Kind: InsertItem, Object: "l", Item: ItemID{next + 2, "z"}, After: ItemID{0, rebuilder}, Value: `"third"`},
+		{Kind: InsertItem, Object: "l", Item: ItemID{next + 1, "z"}, After: ItemID{next - 1, rebuilder(stamp)}, Value: `"last"`},
+		{Kind: InsertItem, Object: "l", Item: ItemID{next + 2, "z"}, After: ItemID{0, rebuilder(stamp)}, Value: `"third"`},
 	} {
 		if _, err := d.apply(&op, bounds{}); err != nil {
 			t.Fatal(err)
@@ -301,6 +301,41 @@ func TestARebuiltListHasTheSameItemsAndTakesTheNextOnes(t *testing.T) {
 		t.Errorf("values after more was inserted (-want +got):\n%s", diff)
 	}
 	reload(t, d.view())
+}
+
+func TestAnIDIsNotGivenToAnotherItemByTheNextRebuilding(t *testing.T) {
+	t.Parallel()
+	d := newDocument()
+	apply := func(op Op) {
+		t.Helper()
+		if _, err := d.apply(&op, bounds{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var ids [2]map[ItemID]bool
+	for round := range ids {
+		n := int64(len(d.view().Lists["l"]))
+		for i := range int64(4 * rebuildMin) {
+			apply(Op{Kind: InsertItem, Object: "l", Item: ItemID{n + i, "w"}, Value: "1"})
+		}
+		for i, item := range d.view().Lists["l"] {
+			if i%4 != 0 {
+				apply(Op{Kind: DeleteItem, Object: "l", Item: item.ID})
+			}
+		}
+		if !d.rebuild() {
+			t.Fatal("it was not rebuilt")
+		}
+		ids[round] = make(map[ItemID]bool)
+		for _, item := range d.view().Lists["l"] {
+			ids[round][item.ID] = true
+		}
+	}
+	for id := range ids[1] {
+		if ids[0][id] {
+			t.Fatalf("%v was another item's", id)
+		}
+	}
 }
 
 // The characters are in the order of String.localeCompare of Node 22, with all

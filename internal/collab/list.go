@@ -2,6 +2,7 @@ package collab
 
 import (
 	"slices"
+	"strconv"
 
 	"usher"
 )
@@ -118,10 +119,10 @@ const rebuildMin = 100
 // wasteful reports whether a list should be rebuilt.
 func (l *listObject) wasteful() bool { return l.dead >= rebuildMin && 2*l.dead > len(l.nodes) }
 
-// rebuild returns the list without its deleted items. The others have new ids,
-// of which the next client to insert something makes the next: it counts them.
-// So it can be done only while nobody has the list in hand.
-func (l *listObject) rebuild() *listObject {
+// rebuild returns the list without its deleted items. The others have new ids
+// by that writer, of which the next client to insert something makes the next: it
+// counts them. So it can be done only while nobody has the list in hand.
+func (l *listObject) rebuild(writer string) *listObject {
 	next := newList()
 	at := next.root
 	for _, item := range l.view() {
@@ -129,13 +130,14 @@ func (l *listObject) rebuild() *listObject {
 			continue
 		}
 		n := len(next.nodes)
-		id := ItemID{Counter: int64(n), Writer: rebuilder}
+		id := ItemID{Counter: int64(n), Writer: writer}
 		next.insert(at, id, item.Value)
 		at = next.nodes[id]
 	}
 	return next
 }
 
-// rebuilder is the writer of the ids in a list that was rebuilt. No client makes
-// such a name.
-const rebuilder = "rebuilt"
+// rebuilder is the writer of the ids in a list that is rebuilt at a stamp. No
+// client makes such a name. An id of an earlier rebuilding must not be another
+// item's now: a client that was away for long may still send what it did to it.
+func rebuilder(stamp int64) string { return "rebuilt-" + strconv.FormatInt(stamp, 36) }

@@ -295,3 +295,26 @@ func TestTheLogIsCompactedAndWhatItCameToIsNot(t *testing.T) {
 		t.Errorf("the document (-before +after):\n%s", diff)
 	}
 }
+
+// Whoever sends without a pause holds up neither a revocation nor anybody else.
+func TestWhoIsPutOutGoesThoughSomebodySendsWithoutAPause(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *collab.Config, _ *collab.Deps) { c.Rate = limit.Rate{} })
+	pass := w.pass(t, "ann", "r", writer)
+	victim := w.join(t, pass)
+	var quiet atomic.Bool
+	var busy *page
+	list := collab.Op{Kind: collab.CreateList, Object: "l"}
+	busy = w.joinAs(t, w.pass(t, "bob", "r", writer), func(_ *collab.Update, own bool) {
+		// The room hears of the next one before it has done with this one.
+		if own && !quiet.Load() {
+			_ = busy.Submit(list)
+		}
+	})
+	defer quiet.Store(true)
+	busy.submit(t, list)
+	if err := w.access.RevokeSessions(t.Context(), shop, access.SessionTarget{Token: pass.token}, ""); err != nil {
+		t.Fatal(err)
+	}
+	victim.awaitEnd(t, access.Revoked)
+}

@@ -181,15 +181,19 @@ func (r *room) serve(ctx context.Context) error {
 	}
 }
 
-// takeAll takes an input, and what else is waiting, and writes down what came of it.
+// takeAll takes an input, and what else is waiting, and writes down what came of
+// it. It does not go on for as long as something is sent: members that are to be
+// put out, snapshots and whoever is gone have their turn.
 func (r *room) takeAll(ctx context.Context, in input) error {
-	for {
+	for taken := 1; ; taken++ {
 		if err := r.take(ctx, in); err != nil {
 			return err
 		}
+		if taken == inputLimit {
+			return r.flush(ctx)
+		}
 		select {
 		case in = <-r.inputs:
-			continue
 		default:
 			return r.flush(ctx)
 		}
