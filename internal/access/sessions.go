@@ -221,7 +221,9 @@ func (a *Access) SessionPass(ctx context.Context, token usher.Secret, ref usher.
 
 // RenewSession makes a session that is in use last longer, by its lifetime from
 // now. Everything is decided anew: whoever may no longer enter a room keeps what
-// it has until that expires, and who may do less does less from now on.
+// it has until that expires, and who may do less does less from now on. Rooms
+// that have ended, or that were taken from the session, open to it no more and
+// are not asked about.
 func (a *Access) RenewSession(ctx context.Context, token usher.Secret, lifetime time.Duration) (usher.Session, error) {
 	s, err := a.Session(ctx, token)
 	if err != nil {
@@ -229,10 +231,19 @@ func (a *Access) RenewSession(ctx context.Context, token usher.Secret, lifetime 
 	}
 	expires := time.Time{}
 	granted := make(map[usher.ID]usher.Permissions)
+	refused := error(errSessionRevoked)
 	for _, p := range s.Passes {
+		granted[p.Room] = p.Permissions
+		if _, void := a.taken.fromPass(s, p, a.now()); void {
+			continue
+		}
 		r, err := a.rooms.Get(ctx, usher.RoomKey{App: s.App, ID: p.Room})
 		if err != nil {
 			return s, err
+		}
+		if r.Status == usher.RoomEnded {
+			refused = room.ErrEnded
+			continue
 		}
 		d, err := a.admitTo(ctx, s, r, p.Permissions, lifetime)
 		if err != nil {
@@ -242,6 +253,9 @@ func (a *Access) RenewSession(ctx context.Context, token usher.Secret, lifetime 
 		if expires.IsZero() || d.Expires.Before(expires) {
 			expires = d.Expires
 		}
+	}
+	if expires.IsZero() {
+		return s, refused
 	}
 	return a.changeSession(ctx, s.Token, func(s usher.Session) usher.Session {
 		if expires.After(s.Expires) {

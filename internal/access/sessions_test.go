@@ -163,6 +163,41 @@ func TestARenewedSessionIsDecidedAnew(t *testing.T) {
 	wantCode(t, "a token of nobody", err, "session_invalid")
 }
 
+func TestASessionIsRenewedForTheRoomsThatItStillOpens(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	a := newAccess(t, openStore(t), &bus.Local{}, func(c *access.Config) { c.Now = func() time.Time { return now } })
+	s, err := a.OpenSession(t.Context(), shop, ask("ann", writes, "over", "taken", "open"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(10 * time.Minute) // ids have the system's time
+	if _, err := a.EndRoom(t.Context(), shop, "over", ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.RevokeSessions(t.Context(), shop, access.SessionTarget{User: "ann", Room: "taken"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(30 * time.Minute)
+	renewed, err := a.RenewSession(t.Context(), s.Token, time.Hour)
+	if err != nil || renewed.Expires.Sub(now.Add(time.Hour)).Abs() > time.Second {
+		t.Fatalf("renewed until %v, want an hour from %v; error %v", renewed.Expires, now, err)
+	}
+	for i, want := range []string{"room_ended", "session_revoked", ""} {
+		_, _, err := a.SessionPass(t.Context(), s.Token, s.Rooms[i].ID)
+		if want == "" && err != nil {
+			t.Errorf("the room that is open: %v", err)
+		} else if want != "" {
+			wantCode(t, s.Rooms[i].Name, err, want)
+		}
+	}
+	if _, err := a.EndRoom(t.Context(), shop, "open", ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.RenewSession(t.Context(), s.Token, time.Hour)
+	wantCode(t, "when it opens nothing any more", err, "room_ended")
+}
+
 func TestABackEndTakesItsOwnSessionsAwayOnly(t *testing.T) {
 	t.Parallel()
 	db := openStore(t)
