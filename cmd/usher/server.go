@@ -138,7 +138,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 		Audiences:  audiences(cfg, o),
 		Logger:     o.Logger,
 	})
-	s.documents = collab.New(cfg.Collab, collab.Deps{Access: s.access, Store: s.db.Documents(), IDs: ids, Now: time.Now, Logger: o.Logger})
+	s.documents = collab.New(cfg.Collab, collab.Deps{Access: s.access, Store: s.db.Documents(), IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry})
 	s.roomservice = compatroomservice.New(compatroomservice.Config{
 		Access: s.access, Hub: s.documents, MaxValue: cfg.Collab.MaxValue, Logger: o.Logger,
 		Lifetime: min(cfg.Compat.RoomService.Lifetime, cfg.Policy.MaxLifetime),

@@ -26,6 +26,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"usher"
 	"usher/internal/access"
 	"usher/internal/limit"
@@ -92,6 +94,8 @@ type Deps struct {
 	IDs    *usher.IDSource
 	Now    func() time.Time
 	Logger *slog.Logger
+	// Metrics is told how much there is to do; it may be left out.
+	Metrics prometheus.Registerer
 }
 
 // Peer is a dialect's end of one connection. Its methods are called one after
@@ -136,6 +140,8 @@ type Hub struct {
 	deps   Deps
 	limits *limit.Keyed
 
+	metrics *metrics
+
 	running sync.WaitGroup // the rooms' goroutines
 
 	mu     sync.Mutex
@@ -145,7 +151,10 @@ type Hub struct {
 
 // New returns a hub without rooms.
 func New(config Config, deps Deps) *Hub {
-	return &Hub{config: config, deps: deps, limits: limit.New(config.Rate, deps.Now), rooms: make(map[usher.RoomKey]*room)}
+	return &Hub{
+		config: config, deps: deps, limits: limit.New(config.Rate, deps.Now), metrics: newMetrics(deps.Metrics),
+		rooms: make(map[usher.RoomKey]*room),
+	}
 }
 
 // Close does what the rooms were sent before, puts everyone out, and returns

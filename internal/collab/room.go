@@ -112,6 +112,9 @@ func newRoom(h *Hub, key usher.RoomKey) *room {
 
 // run is the room's goroutine.
 func (r *room) run(ctx context.Context) {
+	metrics := r.hub.metrics
+	metrics.rooms.Inc()
+	defer metrics.rooms.Dec()
 	ctx, cancel := context.WithCancel(ctx)
 	err := r.open(ctx)
 	if err == nil {
@@ -123,6 +126,7 @@ func (r *room) run(ctx context.Context) {
 	if err != nil {
 		r.hub.deps.Logger.Error("a room's document can't be served; it is read anew when somebody comes", "room", r.key.ID, "error", err)
 		r.err = errBroken
+		metrics.broken.Inc()
 	} else {
 		r.err = errStopping
 	}
@@ -134,6 +138,7 @@ func (r *room) run(ctx context.Context) {
 		m.out.Store(true)
 		m.peer.Ended(end)
 	}
+	metrics.members.Sub(float64(len(r.members)))
 	close(r.done)
 }
 
@@ -258,6 +263,9 @@ func (r *room) apply(ctx context.Context, in input, i int, refused *usher.Error)
 	if refused == nil {
 		changed, refused = r.doc.apply(op, r.hub.config.bounds())
 	}
+	if refused != nil {
+		r.hub.metrics.refused.WithLabelValues(refused.Code).Inc()
+	}
 	if refused != nil && in.call != nil {
 		in.call.errs = append(in.call.errs, OpError{i, refused})
 		return nil
@@ -307,6 +315,7 @@ func (r *room) tell(o outcome) {
 			own.peer.Refused(o.update.Op, o.err)
 		}
 	case o.update.Changed:
+		r.hub.metrics.ops.Inc()
 		for _, m := range r.members {
 			m.peer.Updated(o.update, m == own)
 		}
@@ -326,6 +335,7 @@ func (r *room) add(m *Member) *usher.Error {
 	m.index = len(r.members)
 	r.members = append(r.members, m)
 	r.people.come(m.user)
+	r.hub.metrics.members.Inc()
 	return nil
 }
 
@@ -340,6 +350,7 @@ func (r *room) remove(m *Member, grace time.Duration) {
 	r.members[m.index], moved.index = moved, m.index
 	r.members = slices.Delete(r.members, last, last+1)
 	m.index = -1
+	r.hub.metrics.members.Dec()
 	r.people.leave(m.user, r.hub.deps.Now().Add(grace))
 }
 
