@@ -40,6 +40,7 @@ type Conn struct {
 	parted  bool        // our close is written
 	code    Code        // why, once closing
 	clean   bool
+	partBy  time.Duration // when the peer is cut off, once closing, as time since group.start
 }
 
 func newConn(g *Group, conn net.Conn, early []byte, subprotocol string) *Conn {
@@ -84,6 +85,7 @@ func (c *Conn) end(code Code, reason string) {
 	c.closing, c.code = true, code
 	c.queue = append(c.queue, closeFrame(code, reason))
 	c.pong = nil
+	c.partBy = time.Since(c.group.start) + c.group.cfg.WriteTimeout
 	c.timer.Reset(c.group.cfg.WriteTimeout)
 	c.startWriter()
 }
@@ -104,8 +106,11 @@ func (c *Conn) cutOff(code Code) {
 func (c *Conn) tick() {
 	c.mu.Lock()
 	if c.closing {
+		early := time.Since(c.group.start) < c.partBy // it was due as a ping when Close was called
 		c.mu.Unlock()
-		_ = c.conn.Close()
+		if !early {
+			_ = c.conn.Close()
+		}
 		return
 	}
 	defer c.mu.Unlock()

@@ -152,3 +152,27 @@ func TestACloseIsBoundedInTime(t *testing.T) {
 		_ = c.Close()
 	})
 }
+
+// TestAPingThatIsDueDoesNotTakeTheCodeBack closes connections at the very moment
+// at which their peers are due to be pinged.
+func TestAPingThatIsDueDoesNotTakeTheCodeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 50 {
+			rec := newRecorder()
+			c := pipe(t, socket.NewGroup(patient), rec)
+			go func() {
+				<-time.After(patient.PingEvery)
+				rec.conn.Close(4401, "expired")
+			}()
+			opcode, payload := c.frame(t)
+			if opcode == opPing {
+				opcode, payload = c.frame(t)
+			}
+			if opcode != opClose || string(payload[:2]) != closing(4401, "") {
+				t.Fatalf("got %#x %q, want a close with 4401", opcode, payload)
+			}
+			_ = c.Close()
+			<-rec.closed
+		}
+	})
+}
