@@ -211,3 +211,21 @@ func TestWhoLeavesOneNodeIsStillOnAnother(t *testing.T) {
 		}
 	})
 }
+
+func TestALossThatCouldNotBeWrittenDownEndsTheCallAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g gated
+		w := newWorld(t, func(s *setup) { g.Calls = s.deps.Calls; s.deps.Calls = &g })
+		w.friends("ann", "bob")
+		ann, bob := w.connect("ann"), w.connect("bob")
+		ann.ask(`{"action":"call.invite","to":"bob","callId":"c","id":"1"}`)
+		bob.ask(`{"action":"call.accept","callId":"c","id":"1"}`)
+		bob.ask(`{"action":"call.connected","callId":"c","id":"2"}`)
+		g.hold(func() error { return errors.New("the disk is gone") })
+		ann.leave(1000)
+		pass(time.Minute)
+		if c := callOf(t, bob.until("call.hangup"), "", "c"); c["reason"] != "connection_lost" {
+			t.Errorf("bob is told %v", c)
+		}
+	})
+}

@@ -187,16 +187,19 @@ func (s *session) ring(l *link, rings []ring, news uint64) bool {
 	return true
 }
 
-// deviceLost tells calls that a session has lost its socket.
-func (h *Hub) deviceLost(s *session, l *link) {
+// deviceLost tells calls that a session has lost a socket, and reports whether
+// that is written down.
+func (h *Hub) deviceLost(s *session, connection usher.ID) bool {
 	if !s.user.isPerson() {
-		return
+		return true
 	}
 	ctx, cancel := h.step()
 	defer cancel()
-	if err := h.calls.Lose(ctx, s.device(l.id)); err != nil {
+	err := h.calls.Lose(ctx, s.device(connection))
+	if err != nil {
 		h.Logger.Error("the end of a connection was not written down for its calls", "error", err)
 	}
+	return err == nil
 }
 
 // callChanged hears of every call that this process changed.

@@ -45,6 +45,8 @@ type session struct {
 	events         []event
 	rung           []usher.CallKey // ringing calls that the client was told of
 	places         []*place
+	// unlost is the last socket, for as long as the calls do not know that it is lost.
+	unlost usher.ID
 }
 
 // event is a call event that was not acknowledged.
@@ -97,8 +99,11 @@ func (s *session) settle(now time.Time) {
 	if s.link == nil {
 		switch {
 		case s.final != 0 || !now.Before(s.endAt):
+			unlost := s.unlost
 			s.user.mu.Unlock()
-			s.end()
+			if unlost == "" || s.hub.deviceLost(s, unlost) {
+				s.end() // else it is tried again at the next look
+			}
 			return
 		case !now.Before(s.quietAt):
 			s.hub.tend.recount(s.user)
@@ -288,7 +293,7 @@ func (s *session) lose(l *link, code socket.Code, clean bool) {
 		return // another one has taken its place
 	}
 	now := s.hub.Now()
-	s.link = nil
+	s.link, s.unlost = nil, l.id
 	s.quietAt, s.endAt = now.Add(s.hub.config.ResumeWindow), now.Add(s.hub.config.ResumeWindow)
 	if code != socket.CodeAbnormal {
 		s.quietAt = now.Add(quiet)
@@ -305,7 +310,13 @@ func (s *session) lose(l *link, code socket.Code, clean bool) {
 	for _, p := range places {
 		p.part(clean)
 	}
-	s.hub.deviceLost(s, l)
+	if s.hub.deviceLost(s, l.id) {
+		s.user.mu.Lock()
+		defer s.user.mu.Unlock()
+		if s.unlost == l.id {
+			s.unlost = ""
+		}
+	}
 }
 
 // end forgets a session that was lost for good.
