@@ -255,14 +255,14 @@ func TestEveryoneEndsUpWithTheSame(t *testing.T) {
 			if i == 0 {
 				want = got
 			}
-			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), shown); diff != "" {
 				t.Fatalf("editor %d (-editor 0 +this one):\n%s", i, diff)
 			}
 		}
 		document := w.view(t, late.pass)
 		fresh := &replica{}
 		fresh.load(document)
-		if diff := cmp.Diff(want, fresh.shows(), cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(want, fresh.shows(), cmpopts.EquateEmpty(), shown); diff != "" {
 			t.Fatalf("whoever comes now (-editor 0 +this one):\n%s", diff)
 		}
 		if diff := cmp.Diff(want.Lists, document.Lists, cmpopts.EquateEmpty()); diff != "" {
@@ -276,7 +276,7 @@ func TestEveryoneEndsUpWithTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(document, read); diff != "" {
+		if diff := cmp.Diff(document, read, shown); diff != "" {
 			t.Fatalf("on disk (-document +disk):\n%s", diff)
 		}
 		if err := other.Close(context.Background()); err != nil {

@@ -88,7 +88,7 @@ func TestWhoeverMayOnlyReadChangesNothing(t *testing.T) {
 	ann.submit(t, put("y", "2"))
 	eve.awaitKey(t, "y")
 	want := &collab.View{Stamp: 1, Maps: map[string]map[string]string{"m": {"y": "2"}}}
-	if diff := cmp.Diff(want, w.view(t, eve.pass), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, w.view(t, eve.pass), cmpopts.EquateEmpty(), shown); diff != "" {
 		t.Errorf("the document (-want +got):\n%s", diff)
 	}
 	if err := eve.Show("cursor", "1", time.Now().Add(time.Minute)); err != nil {
@@ -123,7 +123,7 @@ func TestADocumentOutlivesTheServerAndItsStampsGoOn(t *testing.T) {
 	_, err := w.hub.Join(t.Context(), pass.token, pass.room, &page{})
 	wantCode(t, "Join of a hub that has closed", err, "stopping")
 	w.start()
-	if diff := cmp.Diff(before, w.view(t, pass)); diff != "" {
+	if diff := cmp.Diff(before, w.view(t, pass), shown); diff != "" {
 		t.Errorf("the document (-before +after):\n%s", diff)
 	}
 	p = w.join(t, pass)
@@ -359,7 +359,7 @@ func TestABackEndReadsAndWrites(t *testing.T) {
 		t.Errorf("the change came from %q", from)
 	}
 	read, err := w.hub.Read(t.Context(), shop, "r")
-	if err != nil || !cmp.Equal(read, view, cmpopts.EquateEmpty()) || view.Maps["m"]["z"] != "3" || view.Stamp != 2 {
+	if err != nil || !cmp.Equal(read, view, cmpopts.EquateEmpty(), shown) || view.Maps["m"]["z"] != "3" || view.Stamp != 2 {
 		t.Errorf("read %+v with error %v, wrote %+v", read, err, view)
 	}
 	stranger := usher.Identity{App: usher.DefaultApp, Kind: usher.ClientIdentity, Subject: "stranger", Scopes: usher.AllScopes}

@@ -54,7 +54,7 @@ func TestAListIsRidOfWhatWasDeletedOnceNobodyCanHaveItInHand(t *testing.T) {
 		w.start()
 		return w.view(t, pass)
 	}
-	if diff := cmp.Diff(before, again()); diff != "" {
+	if diff := cmp.Diff(before, again(), shown); diff != "" {
 		t.Fatalf("clients may come back with what they have in hand, and find (-before +after):\n%s", diff)
 	}
 	later.Store(int64(time.Hour))
@@ -63,7 +63,7 @@ func TestAListIsRidOfWhatWasDeletedOnceNobodyCanHaveItInHand(t *testing.T) {
 		t.Fatalf("%d items at %d, want 50 at %d; their values (-before +after):\n%s", len(rebuilt.Lists["l"]), rebuilt.Stamp, before.Stamp, diff)
 	}
 	later.Store(0)
-	if diff := cmp.Diff(rebuilt, again()); diff != "" {
+	if diff := cmp.Diff(rebuilt, again(), shown); diff != "" {
 		t.Errorf("the new ids were not there to stay (-before +after):\n%s", diff)
 	}
 	head, err := w.db.Documents().Head(t.Context(), usher.RoomKey{App: usher.DefaultApp, ID: pass.room})
@@ -112,7 +112,7 @@ func TestADocumentThatIsCompactedMeanwhileIsReadAnew(t *testing.T) {
 		}
 	}
 	w.start()
-	if diff := cmp.Diff(before, w.view(t, pass)); diff != "" || m.meanwhile != nil {
+	if diff := cmp.Diff(before, w.view(t, pass), shown); diff != "" || m.meanwhile != nil {
 		t.Errorf("the document (-before +after):\n%s", diff)
 	}
 }
@@ -291,7 +291,7 @@ func TestTheLogIsCompactedAndWhatItCameToIsNot(t *testing.T) {
 	}
 	t.Logf("%d bytes of log beside a snapshot in %d parts", bytes, head.Snapshot.Parts)
 	w.start()
-	if diff := cmp.Diff(before, w.view(t, pass)); diff != "" {
+	if diff := cmp.Diff(before, w.view(t, pass), shown); diff != "" {
 		t.Errorf("the document (-before +after):\n%s", diff)
 	}
 }

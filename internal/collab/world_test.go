@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
@@ -36,6 +37,9 @@ var (
 	writer = usher.Permissions{usher.Join, usher.Subscribe, usher.PublishData}
 	reader = usher.Permissions{usher.Join, usher.Subscribe}
 )
+
+// shown compares what views show.
+var shown = cmpopts.IgnoreUnexported(collab.View{})
 
 // fataler is a test, or a property of rapid.
 type fataler interface {

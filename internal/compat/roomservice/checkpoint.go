@@ -27,10 +27,15 @@ const root = "root"
 // tombstone is written in place of the value of an item that was deleted.
 const tombstone = `{"t":""}`
 
-// checkpoint writes a document as clients load it. Its stamp is between that of
+// checkpoint returns a document as clients load it. It must not be changed.
+func checkpoint(room usher.ID, view *collab.View) []byte {
+	return view.Encoded(func() []byte { return writeCheckpoint(room, view) })
+}
+
+// writeCheckpoint writes a document as clients load it. Its stamp is between that of
 // the last op in it and that of the next: clients drop what is older than it,
 // and would take the last op in a second time if it were the same.
-func checkpoint(room usher.ID, view *collab.View) []byte {
+func writeCheckpoint(room usher.ID, view *collab.View) []byte {
 	c := encoder{actors: make(map[string]int)}
 	c.text(`{"id":`).string(docPrefix + string(room))
 	c.text(`,"index":`).int(view.Stamp)

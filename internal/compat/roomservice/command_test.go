@@ -154,6 +154,14 @@ func TestResourcesAreReadInEveryShapeThereWas(t *testing.T) {
 	}
 }
 
+func TestACheckpointIsWrittenOnceForAll(t *testing.T) {
+	view := &collab.View{Stamp: 1}
+	first, second := roomservice.Checkpoint(roomID, view), roomservice.Checkpoint(roomID, view)
+	if len(first) == 0 || &first[0] != &second[0] {
+		t.Error("it was written anew")
+	}
+}
+
 func TestNoMoreRoomsAreLookedThroughThanATokenCanBeFor(t *testing.T) {
 	var list []string
 	for i := range 50 {

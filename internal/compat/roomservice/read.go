@@ -61,9 +61,9 @@ func (s *Service) document(w http.ResponseWriter, r *http.Request) error {
 	if err := s.loads.check(token, documentLoad); err != nil {
 		return err
 	}
-	body := append([]byte(`{"type":"result","ref":"","version":0,"body":`), checkpoint(room, view)...)
+	body := checkpoint(room, view)
 	s.loads.done(token, documentLoad)
-	return raw(w, append(body, '}'))
+	return raw(w, []byte(`{"type":"result","ref":"","version":0,"body":`), body, []byte(`}`))
 }
 
 // shown is what a user shows, as a page reads it.
@@ -149,9 +149,13 @@ func answer(w http.ResponseWriter, value any) error {
 	return raw(w, body)
 }
 
-// raw answers with JSON that is ready.
-func raw(w http.ResponseWriter, body []byte) error {
+// raw answers with JSON that is ready, in pieces.
+func raw(w http.ResponseWriter, pieces ...[]byte) error {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = w.Write(body) // it fails only if the caller is gone
+	for _, p := range pieces {
+		if _, err := w.Write(p); err != nil {
+			break // the caller is gone
+		}
+	}
 	return nil
 }
