@@ -8,8 +8,13 @@ import (
 )
 
 // maxListed is up to how many items of a list are told one by one to a client
-// that did not know of it. Any longer one it has to load.
-const maxListed = 500
+// that did not know of it, and maxListedBytes how long their values may be
+// together: the room waits while they are written, and they must fit into what
+// may wait for the client. Any longer one it has to load.
+const (
+	maxListed      = 500
+	maxListedBytes = queueLimit / 8
+)
 
 // Updated implements [collab.Peer].
 func (n *connection) Updated(u *collab.Update, own bool) {
@@ -69,7 +74,7 @@ func (n *connection) Refused(op collab.Op, err *usher.Error) {
 // Listed implements [collab.Peer]: the client believed that it made a list, and
 // what it can't know it is told as if it happened now.
 func (n *connection) Listed(name string, items []collab.Item, stamp int64) {
-	if len(items) > maxListed {
+	if tooLong(items) {
 		n.conn.Close(codeReload, "the list has items already: load it")
 		return
 	}
@@ -84,6 +89,18 @@ func (n *connection) Listed(name string, items []collab.Item, stamp int64) {
 			n.send("doc:fwd", n.forward(n.member.User(), stamp, arguments(n.room, remove)))
 		}
 	}
+}
+
+// tooLong reports whether a list is to be loaded rather than told.
+func tooLong(items []collab.Item) bool {
+	if len(items) > maxListed {
+		return true
+	}
+	bytes := 0
+	for _, item := range items {
+		bytes += len(item.Value)
+	}
+	return bytes > maxListedBytes
 }
 
 // Present implements [collab.Peer].

@@ -3,6 +3,7 @@ package roomservice_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -65,6 +66,25 @@ func TestAListThatIsThereIsToldToWhoMakesIt(t *testing.T) {
 		`["lcreate","l"]`, `["lins","l","root","0:w","null"]`, `["ldel","l","0:w"]`, `["lins","l","0:w","1:w","\"two\""]`,
 	} {
 		late.wantArgs("the list", want)
+	}
+}
+
+func TestAListThatIsTooLargeToBeToldIsToBeLoaded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	early := w.join(w.ticket("ann", "hall"))
+	late := w.join(w.ticket("bob", "hall"))
+	value := `"` + strings.Repeat("x", 60<<10) + `"`
+	const items = 10
+	for i := range items {
+		early.command("lins", "l", "root", fmt.Sprintf("%d:w", i), value)
+	}
+	for range items {
+		late.want("doc:fwd")
+	}
+	late.command("lcreate", "l")
+	if code := late.closed(); code != 4005 {
+		t.Errorf("the connection was closed with %d, want 4005", code)
 	}
 }
 

@@ -69,7 +69,7 @@ func newWorld(t testing.TB) *world {
 	if err := w.access.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	hub := collab.New(collab.DefaultConfig(), collab.Deps{Access: w.access, Store: db.Documents(), Now: time.Now, Logger: logger})
+	hub := collab.New(collab.DefaultConfig(), collab.Deps{Access: w.access, Store: db.Documents(), IDs: usher.SystemIDs(), Now: time.Now, Logger: logger})
 	w.service = roomservice.New(roomservice.Config{Access: w.access, Hub: hub, Lifetime: time.Hour, MaxValue: 64 << 10, Logger: logger})
 	handler, err := httpd.New(httpd.Config{
 		Identity: everybody{}, Logger: logger, Metrics: httpd.NewMetrics(prometheus.NewRegistry()), RequestIDs: usher.SystemIDs(),
