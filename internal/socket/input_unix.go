@@ -4,6 +4,7 @@ package socket
 
 import (
 	"net"
+	"sync"
 	"syscall"
 )
 
@@ -35,4 +36,43 @@ func (in *input) tryRead(fd uintptr) bool {
 		return false
 	}
 	return true
+}
+
+// attempt is a write that does not wait.
+type attempt struct {
+	p   []byte
+	n   int
+	try func(fd uintptr) bool // write, kept so that trying does not allocate
+}
+
+var attempts = sync.Pool{New: func() any {
+	a := new(attempt)
+	a.try = a.write
+	return a
+}}
+
+// write does what can be done at once.
+func (a *attempt) write(fd uintptr) bool {
+	for {
+		n, err := syscall.Write(int(fd), a.p)
+		if err == syscall.EINTR {
+			continue
+		}
+		a.n = max(n, 0)
+		return true
+	}
+}
+
+// tryWrite writes as much as a plain socket takes at once, and returns how much
+// that is. What fails is left to who tries again.
+func (in *input) tryWrite(p []byte) int {
+	if in.raw == nil {
+		return 0
+	}
+	a := attempts.Get().(*attempt)
+	defer attempts.Put(a)
+	a.p, a.n = p, 0
+	_ = in.raw.Write(a.try)
+	a.p = nil
+	return a.n
 }

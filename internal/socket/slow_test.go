@@ -95,3 +95,24 @@ func TestOneMessageMayBeLargerThanTheQueue(t *testing.T) {
 		t.Errorf("got %d bytes", len(got))
 	}
 }
+
+func TestWhatTheSocketTakesOnlyAPartOfArrivesWholeAndInOrder(t *testing.T) {
+	s := serve(t, socket.Config{QueueLimit: 64 << 20}, nil)
+	c := s.dialRaw(t)
+	rec := receive(t, s.opened, "open")
+	want := make([][]byte, 8)
+	for i := range want {
+		want[i] = fmt.Appendf(nil, "%d ", i)
+		if i%2 == 0 { // more than both ends of a socket hold
+			want[i] = bytes.Repeat(want[i], 4<<20)
+		}
+		if err := rec.conn.Send(want[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range want {
+		if _, got := c.frame(t); !bytes.Equal(got, want[i]) {
+			t.Errorf("message %d has %d bytes and begins with %.10q, want %d of %.10q", i, len(got), got, len(want[i]), want[i])
+		}
+	}
+}

@@ -32,10 +32,32 @@ func (c *Conn) SendPrepared(m Prepared) error {
 		c.end(CodeTooSlow, "reading too slowly")
 		return ErrClosed
 	}
-	c.queue = append(c.queue, m.frame)
-	c.waiting += len(m.frame)
+	frame := m.frame
+	if !c.writing { // so nothing is queued
+		if frame = frame[c.in.tryWrite(frame):]; len(frame) < len(m.frame) {
+			c.finish(frame)
+			return nil
+		}
+	}
+	c.queue = append(c.queue, frame)
+	c.waiting += len(frame)
 	c.startWriter()
 	return nil
+}
+
+// finish has the rest of a frame written of which the socket took a part. It is
+// under way and not in the queue, which may be dropped. c.mu is held.
+func (c *Conn) finish(rest []byte) {
+	if len(rest) == 0 {
+		return
+	}
+	c.flying = len(rest)
+	c.writing = true
+	c.writers.Go(func() {
+		if c.wrote(c.putBytes(rest)) {
+			c.write()
+		}
+	})
 }
 
 // dropQueue forgets what no write has begun with. c.mu is held.
@@ -48,15 +70,13 @@ func (c *Conn) dropQueue() {
 func (c *Conn) startWriter() {
 	if !c.writing {
 		c.writing = true
-		c.writers.Add(1)
-		go c.write()
+		c.writers.Go(c.write)
 	}
 }
 
 // write writes until nothing is queued or all is over. In the latter case
 // c.writing stays true, so that nobody writes behind the close frame.
 func (c *Conn) write() {
-	defer c.writers.Done()
 	var frames, spare [][]byte
 	for {
 		c.mu.Lock()
@@ -71,12 +91,7 @@ func (c *Conn) write() {
 		}
 		c.mu.Unlock()
 
-		if err := c.put(pong, frames); err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				c.cutOff(CodeTooSlow)
-			} else {
-				c.cutOff(CodeAbnormal)
-			}
+		if !c.wrote(c.put(pong, frames)) {
 			return
 		}
 		if last {
@@ -86,6 +101,19 @@ func (c *Conn) write() {
 		clear(frames)
 		spare = frames
 	}
+}
+
+// wrote reports whether a write went well, and cuts off if it did not.
+func (c *Conn) wrote(err error) bool {
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.cutOff(CodeTooSlow)
+	default:
+		c.cutOff(CodeAbnormal)
+	}
+	return false
 }
 
 // part follows the close frame: the stream ends here, so that the peer reads the
