@@ -53,7 +53,7 @@ const (
 // gather connects so many clients, and returns when all were greeted.
 func gather(ctx context.Context, server socketServer, base string, n int) (*crowd, error) {
 	c := &crowd{start: time.Now(), sockets: make([]*crowdSocket, n), lost: make(chan error, 1)}
-	c.stage.Store(&stage{})
+	c.rest()
 	err := each(n, func(i int) error {
 		s, err := c.connect(ctx, server, base, i)
 		c.sockets[i] = s
@@ -223,15 +223,15 @@ func (c *crowd) close() {
 	c.readers.Wait()
 }
 
-// stage is one measurement of what a crowd is relayed. Its zero value sends and
-// counts nothing.
+// stage is one measurement of what a crowd is relayed.
 type stage struct {
-	// Messages are sent from start to end, and count if they arrive from counted
-	// on.
-	start, counted, end time.Duration
-	refill              bool // who gets a message has the next one sent
-	turn                atomic.Int64
-	delivered           atomic.Int64
+	// Messages are sent from start until it has ended, and count if they arrive
+	// from counted on.
+	start, counted time.Duration
+	ended          atomic.Bool
+	refill         bool // who gets a message has the next one sent
+	turn           atomic.Int64
+	delivered      atomic.Int64
 
 	mu    sync.Mutex
 	times []time.Duration // from when a message was to be sent until it arrived
@@ -250,7 +250,7 @@ func (st *stage) send(c *crowd, planned time.Duration) error {
 // arrived counts a message.
 func (st *stage) arrived(c *crowd, planned time.Duration) error {
 	now := time.Since(c.start)
-	if planned < st.start || now >= st.end {
+	if planned < st.start || st.ended.Load() {
 		return nil
 	}
 	if now >= st.counted {
@@ -273,18 +273,30 @@ type relayed struct {
 	cpu time.Duration // of the server, for each message
 }
 
-// settleTimeOfStage is how long what is under way may take before and after.
-const settleTimeOfStage = 300 * time.Millisecond
+// rest has nothing sent nor counted.
+func (c *crowd) rest() {
+	st := &stage{}
+	st.ended.Store(true)
+	c.stage.Store(st)
+}
+
+const (
+	// settleTimeOfStage is how long what is under way may take afterwards.
+	settleTimeOfStage = 300 * time.Millisecond
+	// arriveTime is how long the first message may take.
+	arriveTime = 30 * time.Second
+)
 
 // run measures for a time, after a third of it in which nothing counts: with so
 // many messages under way, or else at a rate.
 func (c *crowd) run(p *measuredProcess, d time.Duration, window int, rate float64) (relayed, error) {
 	begin := time.Since(c.start)
-	st := &stage{start: begin, counted: begin + d/3, end: begin + d/3 + d, refill: window > 0}
-	c.stage.Store(st)
-	defer c.stage.Store(&stage{})
+	st := &stage{start: begin, counted: begin + d/3, refill: window > 0}
 	var sender sync.WaitGroup
 	defer sender.Wait()
+	c.stage.Store(st)
+	defer c.rest()
+	defer st.ended.Store(true)
 	if window > 0 {
 		for range min(window, len(c.sockets)) {
 			if err := st.send(c, time.Since(c.start)); err != nil {
@@ -305,21 +317,25 @@ func (c *crowd) run(p *measuredProcess, d time.Duration, window int, rate float6
 	if err != nil {
 		return relayed{}, err
 	}
-	if err := c.until(st.end); err != nil {
-		return relayed{}, err
+	begin = time.Since(c.start)
+	for end := begin + d; end == begin+d || st.delivered.Load() == 0 && end < begin+arriveTime; end += d {
+		if err := c.until(end); err != nil {
+			return relayed{}, err
+		}
 	}
 	after, err := p.cpu()
 	if err != nil {
 		return relayed{}, err
 	}
-	n := st.delivered.Load()
-	if err := c.until(st.end + settleTimeOfStage); err != nil {
+	n, took := st.delivered.Load(), time.Since(c.start)-begin
+	st.ended.Store(true)
+	if err := c.until(begin + took + settleTimeOfStage); err != nil {
 		return relayed{}, err
 	}
 	if n == 0 {
-		return relayed{}, errors.New("no message arrived in the time; measure for longer")
+		return relayed{}, errors.New("no message arrived")
 	}
-	r := relayed{measurement: measurement{rate: float64(n) / d.Seconds()}, cpu: (after - before) / time.Duration(n)}
+	r := relayed{measurement: measurement{rate: float64(n) / took.Seconds()}, cpu: (after - before) / time.Duration(n)}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if slices.Sort(st.times); len(st.times) > 0 {
@@ -334,11 +350,11 @@ func (c *crowd) run(p *measuredProcess, d time.Duration, window int, rate float6
 func (c *crowd) pace(st *stage, rate float64) error {
 	for k := 0; ; k++ {
 		planned := st.start + time.Duration(float64(k)/rate*float64(time.Second))
-		if planned >= st.end {
-			return nil
-		}
-		for time.Since(c.start) < planned {
+		for time.Since(c.start) < planned && !st.ended.Load() {
 			runtime.Gosched()
+		}
+		if st.ended.Load() {
+			return nil
 		}
 		if err := st.send(c, planned); err != nil {
 			return err
