@@ -128,17 +128,20 @@ func TestTheServerlessVideoChatWithAnOpenIDProvider(t *testing.T) {
 	}
 }
 
-func TestHostileTokensHaveNoContacts(t *testing.T) {
-	t.Parallel()
-	p, c := newProvider(t), newUserPool(t)
-	s := start(t, options{Config: trusting(p.entry(), c.entry()) + videoChat + unlimited})
+// hostileToken is a token that nobody may take, and what the app is told of it.
+type hostileToken struct{ token, message string }
+
+// hostileTokens returns tokens of every kind that must be refused, and a genuine
+// one of ann's.
+func hostileTokens(t *testing.T, p *provider, c *userPool) (map[string]hostileToken, string) {
+	t.Helper()
 	genuine, pool := p.signIn(clientID, "ann", audience), c.signIn(c.app)
 	id, poolID := claimsOf(t, payloadOf(t, genuine.ID)), claimsOf(t, payloadOf(t, pool.ID))
 	key := p.keys[0]
 	past := time.Now().Add(-time.Hour).Unix()
 	publicPEM, _ := publicKeyOf(t, key)
 	const unauthorized, expired = "Unauthorized", "The incoming token has expired"
-	for name, test := range map[string]struct{ token, message string }{
+	return map[string]hostileToken{
 		"not signed at all":            {unsigned(t, `{"alg":"none","typ":"JWT"}`, id), unauthorized},
 		"HS256 with the public key":    {signHS256(t, publicPEM, `{"alg":"HS256","typ":"JWT","kid":"first"}`, id), unauthorized},
 		"signed with another key":      {signWith(t, newRSAKey(t, key.KeyID), nil, id), unauthorized},
@@ -149,7 +152,15 @@ func TestHostileTokensHaveNoContacts(t *testing.T) {
 		"of another client of Cognito": {c.signIn(c.other).ID, unauthorized},
 		"of Cognito and expired":       {signWith(t, c.key, nil, poolID.with("exp", past)), expired},
 		"nonsense":                     {"nonsense", unauthorized},
-	} {
+	}, genuine.ID
+}
+
+func TestHostileTokensHaveNoContacts(t *testing.T) {
+	t.Parallel()
+	p, c := newProvider(t), newUserPool(t)
+	s := start(t, options{Config: trusting(p.entry(), c.entry()) + videoChat + unlimited})
+	tests, genuine := hostileTokens(t, p, c)
+	for name, test := range tests {
 		s.Secret(test.token)
 		for _, form := range []string{"", "Bearer "} {
 			for _, call := range [][3]string{{"GET", "/user"}, {"GET", "/contacts"}, {"POST", "/contacts", `{"email":"ann@example.org"}`}, {"DELETE", "/contacts/ann"}} {
@@ -164,7 +175,7 @@ func TestHostileTokensHaveNoContacts(t *testing.T) {
 	if err != nil || len(page.Users) > 0 {
 		t.Errorf("users were made: %+v, %v", page.Users, err)
 	}
-	chatter{s, genuine.ID}.wantJSON(200, "GET", "/user", "", `{"userId":"ann","email":"ann@example.org","name":"User ann"}`)
+	chatter{s, genuine}.wantJSON(200, "GET", "/user", "", `{"userId":"ann","email":"ann@example.org","name":"User ann"}`)
 }
 
 // The commands of the README, with the login of development mode.

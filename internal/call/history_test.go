@@ -162,7 +162,7 @@ func (h *history) changed(c usher.Call, notices []call.Notice) {
 	if known && before.Version >= c.Version && before.InvitedAt.Equal(c.InvitedAt) {
 		h.t.Fatalf("version %d of %s was told after %d", c.Version, c.ID, before.Version)
 	}
-	if known && before.Answered() && c.Callee.Device != before.Callee.Device {
+	if known && before.Answered() && !before.Callee.Lost() && c.Callee.Device != before.Callee.Device {
 		h.t.Fatalf("%s went from %s to %s", c.ID, before.Callee.Device, c.Callee.Device)
 	}
 	h.last[key] = c

@@ -122,6 +122,14 @@ func (m *model) answer(c *modelCall, user, device string) {
 	delete(c.lost, user)
 }
 
+// replace puts a device in the place of one that is lost.
+func (c *modelCall) replace(user, device string) {
+	if _, lost := c.lost[user]; lost && c.device[user] != device {
+		c.device[user] = device
+		delete(c.lost, user)
+	}
+}
+
 // invite returns the code of its error, as all that follow.
 func (m *model) invite(user, device, peer, id string, stranger bool) string {
 	known := m.find(user, peer, id)
@@ -142,9 +150,10 @@ func (m *model) invite(user, device, peer, id string, stranger bool) string {
 		// An id that is the call's own, in the mouth of whose it is.
 		again := c == known && (id == c.merged || c.caller == user || c.merged == "") && !(id == c.merged && c.caller == user)
 		switch {
-		case !mine && (again || !lost):
+		case !mine && !lost:
 			return "call_exists"
 		case again:
+			c.replace(user, device)
 			return ""
 		case c == known:
 			return "call_exists"
@@ -171,7 +180,11 @@ func (m *model) respond(user, device, peer, id string, accept bool) string {
 		return "call_over"
 	case c.caller == user:
 		return "not_your_call"
-	case c.stage != "rings" && c.device[user] != device:
+	}
+	if accept && c.stage != "rings" {
+		c.replace(user, device)
+	}
+	if c.stage != "rings" && c.device[user] != device {
 		return "call_taken"
 	}
 	if accept && c.stage == "rings" {
@@ -189,6 +202,9 @@ func (m *model) connect(user, device, peer, id string) string {
 		return "call_over"
 	case c.stage == "rings":
 		return "call_state"
+	}
+	c.replace(user, device)
+	switch {
 	case c.device[user] != device:
 		return "call_taken"
 	case c.stage == "answered":

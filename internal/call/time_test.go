@@ -59,6 +59,12 @@ func TestTimers(t *testing.T) {
 		"another device hangs up what is lost":            {connected, []string{"ann1 loses", "ann2 hangs bob c1"}, outcome{nil, []string{"ann*-ann2 call.hangup user_hangup", "bob* call.hangup user_hangup"}, []string{"c1 ended user_hangup"}}},
 		"another device cancels what is lost":             {ringing, []string{"ann1 loses", "ann2 cancels bob c1"}, outcome{nil, []string{"ann1 call.hangup cancelled", "bob* call.cancel cancelled", "bob* call.missed cancelled"}, []string{"c1 ended cancelled missed"}}},
 
+		"another device invites again for what is lost":    {ringing, []string{"ann1 loses", "ann2 invites bob c1", "40s", "sweep", "bob1 accepts ann c1", "ann1 attaches"}, outcome{nil, []string{"ann2 call.accept", "bob*-bob1 call.taken"}, []string{"c1 accepted ann2 bob1"}}},
+		"another device accepts again for what is lost":    {accepted, []string{"bob1 loses", "bob2 accepts ann c1", "bob1 attaches", "bob1 connects ann c1", "bob2 connects ann c1", "1h", "sweep"}, outcome{[]string{"call_taken"}, nil, []string{"c1 connected ann1 bob2"}}},
+		"another device goes on in a call that is lost":    {connected, []string{"10m", "restart", "ann3 connects bob c1", "bob3 connects ann c1", "1h", "sweep"}, outcome{nil, nil, []string{"c1 connected ann3 bob3"}}},
+		"another device takes nothing that is not lost":    {connected, []string{"ann2 connects bob c1", "bob2 accepts ann c1", "ann2 invites bob c1"}, outcome{[]string{"call_taken", "call_taken", "call_exists"}, nil, []string{"c1 connected ann1 bob1"}}},
+		"another device invites again when it is too late": {ringing, []string{"ann1 loses", "30s", "ann2 invites bob c1", "sweep"}, outcome{[]string{"call_over"}, []string{"ann1 call.hangup connection_lost", "bob* call.missed connection_lost"}, []string{"c1 ended connection_lost missed"}}},
+
 		"the server restarts while nobody rings":        {invited, []string{"30s", "restart", "bob1 rings ann c1"}, outcome{nil, []string{"ann1 call.ringing"}, []string{"c1 ringing ann1"}}},
 		"the server restarts while it rings":            {ringing, []string{"30s", "restart", "ann1 attaches", "29s", "sweep", "bob2 accepts ann c1"}, outcome{nil, []string{"ann1 call.accept", "bob*-bob2 call.taken"}, []string{"c1 accepted ann1 bob2"}}},
 		"the server restarts, and nobody answers":       {ringing, []string{"30s", "restart", "ann1 attaches", "30s", "sweep"}, outcome{nil, timedOut, []string{"c1 ended invite_timeout missed"}}},

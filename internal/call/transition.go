@@ -217,12 +217,10 @@ func (m moment) meet(c usher.Call, d Device, in Invitation) (step, error) {
 	p := c.Party(d.User)
 	known := in.ID == c.ID || in.ID == c.Merged // the new call would have an id that is used
 	switch {
-	case p.Device != d.ID && (known || !p.Lost()):
+	case p.Device != d.ID && !p.Lost(), known && in.ID != ownID(c, caller):
 		return step{call: c}, ErrExists
-	case known && in.ID == ownID(c, caller):
-		return step{call: c}, nil
 	case known:
-		return step{call: c}, ErrExists
+		return m.replace(c, d), nil
 	}
 	return m.end(c, end{at: m.now, reason: usher.CallReplaced, by: d, anew: true}), nil
 }
@@ -257,8 +255,22 @@ func (m moment) take(c usher.Call, d Device, payload string) step {
 	}}
 }
 
+// replace gives a call to the device of a party that says what the party's own
+// had said, which is lost: after the end of a session, or of this process, the
+// same client is another device. It does nothing for the device that has it.
+func (m moment) replace(c usher.Call, d Device) step {
+	if p := c.Party(d.User); p.Device != d.ID && p.Lost() {
+		m.hold(p, d)
+		c.Due, _ = m.deadline(c)
+	}
+	return step{call: c}
+}
+
 // accept takes the call for the callee's device; the first wins.
 func (m moment) accept(c usher.Call, d Device, payload string) (step, error) {
+	if c.Answered() && d.User == c.Callee.User {
+		c = m.replace(c, d).call
+	}
 	if again, err := m.answering(c, d); again || err != nil {
 		return step{call: c}, err
 	}
@@ -312,7 +324,9 @@ func (m moment) connect(c usher.Call, d Device) (step, error) {
 		return step{call: c}, ErrOver
 	case c.Ringing():
 		return step{call: c}, ErrState
-	case c.Party(d.User).Device != d.ID:
+	}
+	c = m.replace(c, d).call
+	if c.Party(d.User).Device != d.ID {
 		return step{call: c}, ErrTaken
 	}
 	if c.Status == usher.CallAccepted {
