@@ -90,6 +90,7 @@ func carriers() []carrier {
 		header("If-Match", `"%s"`), header("Referer", "https://rooms.example/#%s"), header("User-Agent", "app/%s"), header("X-Forwarded-For", "%s"),
 		header("X-Request-Id", "%s"), header("Origin", "https://%s.example"), header("Usher-Act-As", "%s"), header("Content-Type", "%s"),
 		query("token"), query("access_token"), query("code"), query("secret"), query("cursor"), query("limit"), query("status"),
+		query("Auth"), query("ticket"),
 		body("JSON that is cut", asJSON, `{"secret":"%s","code":"%s`),
 		body("JSON of another type", asJSON, `{"secret":{"%s":1},"code":["%s"],"name":{"x":"%s"},"role":["%s"]}`),
 		body("text", "text/plain", "%s"),
@@ -198,6 +199,7 @@ func foreignRoutes() [][2]string {
 		{"GET", "/healthz"}, {"GET", "/readyz"}, {"GET", "/metrics"}, {"GET", "/.well-known/jwks.json"}, {"POST", "/dev/login"}, {"GET", "/nothing"},
 		{"POST", "/provision"}, {"POST", "/roomservice/auth"}, {"POST", "/roomservice/revoke"}, {"POST", "/roomservice/permission"},
 		{"GET", "/docs/doc_{room}"}, {"GET", "/presence/room_{room}"}, {"GET", "/ws"},
+		{"GET", "/signal"}, {"GET", "/user"}, {"GET", "/contacts"}, {"POST", "/contacts"}, {"DELETE", "/contacts/{member}"},
 		{"POST", "/v1/sdk/rooms"}, {"GET", "/v1/sdk/rooms/{room}/document/checkpoint"}, {"POST", "/v1/sdk/rooms/{room}/document/changes"},
 	}
 }
@@ -215,7 +217,7 @@ func TestSecretsAppearNowhere(t *testing.T) {
 	}))
 	t.Cleanup(app.Close)
 	s := start(t, options{Config: trusting(i.entry()) + unlimited + fmt.Sprintf(
-		"session: {url: %s}\nserver: {origins: [%s]}\ncompat: {meetings: {enabled: true, access: session}, roomservice: {enabled: true, access: session}}\noperators: ['%s']\n",
+		"session: {url: %s}\nserver: {origins: [%s]}\ncompat: {videochat: {enabled: true}, meetings: {enabled: true, access: session}, roomservice: {enabled: true, access: session}}\noperators: ['%s']\n",
 		app.URL, ownPage, i.user("boss"))})
 	c := &canaries{s: s, spelled: &secrets{}}
 	boss, ann := i.token("boss"), i.token("ann")
@@ -258,6 +260,7 @@ func TestSecretsAppearNowhere(t *testing.T) {
 	}
 	c.sweep(t, routes, fill, map[string]usher.Secret{"nobody": "", "a user": i.token("carl"), "a guest": redeemed.Token, "an operator": boss})
 	c.sockets(t, room, h)
+	c.signals(t, room, i.token("dora"), i.token("ben"))
 
 	t.Run("what is told of it afterwards", func(t *testing.T) {
 		for _, path := range []string{
@@ -331,6 +334,76 @@ func (c *canaries) sockets(t *testing.T, room string, h *held) {
 		})
 	}
 	wg.Wait()
+}
+
+// signals presents secrets on /signal: in first messages that are wrong, and from
+// somebody who is in, in everything that is not relayed.
+func (c *canaries) signals(t *testing.T, room string, in, other usher.Secret) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for _, message := range []string{
+		`{"action":"auth","payload":{"token":"%s"}}`, `{"action":"auth","payload":{"token":"e30.%s.x"}}`, `{"action":"auth","payload":{"ticket":"%s"}}`,
+		`{"action":"auth","payload":{"token":["%s"]}}`, `{"action":"auth","payload":"%s"}`, `{"action":"auth","token":"%s"}`,
+		`{"action":"resume","payload":{"token":"%s","seq":1}}`, `{"action":"resume","payload":{"token":"%s.1.%s"}}`,
+		`{"action":"%s","payload":{"token":"%s"}}`, `{"action":"auth","%s":1,"payload":{"token":"%s"`, `%s`,
+	} {
+		wg.Go(func() {
+			secret := c.sing()
+			conn, _, err := websocket.Dial(within(t, time.Minute), c.s.HTTP+"/signal?Auth="+secret+"&ticket="+secret,
+				&websocket.DialOptions{HTTPClient: c.s.socketClient(), Subprotocols: []string{"usher.v1", secret}})
+			if err != nil {
+				t.Errorf("%s: %v", message, err)
+				return
+			}
+			defer func() { _ = conn.CloseNow() }()
+			_ = conn.Write(within(t, time.Minute), websocket.MessageText, []byte(strings.ReplaceAll(message, "%s", secret))) // what comes back counts
+			for {
+				_, data, err := conn.Read(within(t, time.Minute))
+				if err != nil {
+					if code := websocket.CloseStatus(err); code < 4400 || len(c.spelled.find([]byte(err.Error()))) > 0 {
+						t.Errorf("%s: the connection ends with %v", message, err)
+					}
+					return
+				}
+				if len(c.spelled.find(data)) > 0 {
+					t.Errorf("a message repeats the secret: %s", data)
+				}
+			}
+		})
+	}
+	wg.Wait()
+
+	// Genuine ones: of a token, a ticket, a session and a place in a room.
+	c.s.wantMutual(in, other)
+	c.s.signal(in, client.SignalOptions{InURL: true})
+	c.s.signal("", client.SignalOptions{InURL: true, Ticket: c.s.ticket(in)})
+	dora, ben := c.s.signal(in, client.SignalOptions{}), c.s.signal(other, client.SignalOptions{})
+	dora.ask(client.Message{Action: "auth", Payload: asPayload(t, map[string]string{"token": in.Reveal()})})
+	_, token := dora.join(joining{Room: room})
+	c.s.Secret(token)
+	for _, m := range []client.Message{
+		{Action: "auth", Payload: asPayload(t, map[string]string{"token": c.sing()})},
+		{Action: "room.join", Payload: asPayload(t, joining{Room: c.sing()})},
+		{Action: "room.join", Payload: asPayload(t, joining{Room: room, Participant: c.sing(), Secret: c.sing()})},
+		{Action: "room.join", Payload: asPayload(t, joining{Room: room, Participant: room, Token: c.sing()})},
+		{Action: "call." + c.sing()}, {Action: "room." + c.sing()},
+		{Action: "call.reject", CallID: "not-there", Payload: asPayload(t, map[string]string{"reason": c.sing()})},
+		{Action: "presence", Payload: asPayload(t, map[string]string{"status": c.sing()})},
+		{Action: "sdp", To: c.sing()}, {Action: "sdp", To: "ben", ToConnection: c.sing()},
+	} {
+		_, err := dora.Request(within(t, time.Minute), m)
+		if signalCode(err) == "" || len(c.spelled.find([]byte(err.Error()))) > 0 {
+			t.Errorf("%.6s…: got the error %v, want a refusal without the secret", m.Action, err)
+		}
+	}
+	// What two people tell each other is nobody's business either.
+	dora.ask(client.Message{Action: "call.invite", To: "ben", CallID: "c1", Payload: asPayload(t, "ringing")})
+	ben.ask(client.Message{Action: "call.accept", CallID: "c1", Payload: asPayload(t, c.sing())})
+	dora.ask(client.Message{Action: "sdp", CallID: "c1", Payload: asPayload(t, c.sing())})
+	ben.hear("sdp")
+	dora.ask(client.Message{Action: "room.message", Room: usher.ID(room), Payload: asPayload(t, c.sing())})
+	dora.ask(client.Message{Action: "call.hangup", CallID: "c1", Payload: asPayload(t, map[string]string{"note": c.sing()})})
+	ben.hear("call.hangup")
 }
 
 // dump returns every value of every column of the server's database, which a
