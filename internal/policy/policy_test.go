@@ -246,6 +246,12 @@ func most(p *policy.Policy, req policy.Request) usher.Permissions {
 		return permissions
 	}
 	id := req.Identity
+	if id.Kind == usher.PublicIdentity {
+		if req.Room.Admission == usher.AdmitOpen && req.Action == policy.EnterRoom {
+			return of(id.Role)
+		}
+		return nil
+	}
 	if req.Room.Owner == id.Key() || id.Actor != "" && id.Actor == req.Room.Owner {
 		return usher.AllPermissions
 	}
