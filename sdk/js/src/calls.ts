@@ -1,0 +1,332 @@
+import { Emitter } from './emitter.js';
+import type { Environment, Timer } from './environment.js';
+import { asUsherError, UsherError } from './error.js';
+import { Inbox } from './inbox.js';
+import type { CallEvent, Relayed } from './messages.js';
+import type { Signal } from './signal.js';
+
+export type CallState = 'inviting' | 'ringing' | 'accepted' | 'ended';
+
+export interface CallEvents {
+  state: CallState;
+  /** The other side's phone rings. */
+  ringing: undefined;
+  /** With what the other side sent along, or this one did. */
+  accepted: { readonly payload: unknown };
+  ended: { readonly reason: string; readonly elsewhere: boolean };
+}
+
+/** Made by {@link Calls}. */
+interface CallStart {
+  readonly id: string;
+  readonly peer: string;
+  readonly outgoing: boolean;
+  readonly stranger: boolean;
+  readonly name: string | undefined;
+  readonly email: string | undefined;
+  readonly payload: unknown;
+}
+
+/** How many messages of the other side wait for somebody who handles them. */
+const inboxCapacity = 128;
+
+/** A call with one other person. */
+export class Call extends Emitter<CallEvents> {
+  /** The user at the other end. */
+  readonly peer: string;
+  readonly outgoing: boolean;
+  /** That the caller is no contact of the callee's. */
+  readonly stranger: boolean;
+  /** The caller's. */
+  readonly name: string | undefined;
+  readonly email: string | undefined;
+  /** What the caller sent along. */
+  readonly payload: unknown;
+  /** What the other side relays with the call's id: sdp, candidates, and whatever an app sends. */
+  readonly inbox = new Inbox<Relayed>(inboxCapacity);
+  readonly #signal: Signal;
+  #id: string;
+  #state: CallState;
+  #offers: boolean;
+  #said = false; // that the media flows
+  #reason: string | undefined;
+  #expiry: Timer | undefined;
+
+  /** @internal */
+  constructor(
+    readonly env: Environment,
+    signal: Signal,
+    start: CallStart,
+  ) {
+    super();
+    this.#signal = signal;
+    this.#id = start.id;
+    this.peer = start.peer;
+    this.outgoing = start.outgoing;
+    this.stranger = start.stranger;
+    this.name = start.name;
+    this.email = start.email;
+    this.payload = start.payload;
+    this.#offers = start.outgoing;
+    this.#state = start.outgoing ? 'inviting' : 'ringing';
+  }
+
+  /** id is that of the call; where two people called each other, it can change once, with the acceptance. */
+  get id(): string {
+    return this.#id;
+  }
+
+  get state(): CallState {
+    return this.#state;
+  }
+
+  /** offers says that this side makes the offer, and is the impolite one. */
+  get offers(): boolean {
+    return this.#offers;
+  }
+
+  /** reason is why the call has ended, if it has. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  /** ring tells the caller that it rings here. */
+  async ring(): Promise<void> {
+    await this.#step('call.ringing');
+  }
+
+  /** accept takes the call at this device; the payload goes to the caller. Who is too late gets the error call_taken. */
+  async accept(payload?: unknown): Promise<void> {
+    try {
+      await this.#step('call.accept', payload);
+    } catch (error) {
+      if (error instanceof UsherError && error.code === 'call_taken') this.end('taken', true);
+      throw error;
+    }
+    if (this.#state === 'ringing') this.accepted(payload);
+  }
+
+  /** reject declines the call at all devices. */
+  async reject(reason?: string): Promise<void> {
+    await this.#last('call.reject', 'rejected', reason === undefined ? undefined : { reason });
+  }
+
+  /** busy says that one is on the phone. */
+  async busy(): Promise<void> {
+    await this.#last('call.busy', 'user_busy');
+  }
+
+  /** ignore stops the ringing at this device alone. */
+  async ignore(): Promise<void> {
+    await this.#last('call.ignore', 'ignored');
+  }
+
+  /** hangup ends the call, also one that rings: a hang-up before the accept is a cancel or a reject. */
+  async hangup(reason = 'user_hangup'): Promise<void> {
+    if (this.#state === 'accepted') await this.#last('call.hangup', reason, { reason });
+    else if (this.outgoing) await this.#last('call.cancel', 'cancelled');
+    else await this.reject();
+  }
+
+  /** connected says once that the media flows. A call of which nobody says so is ended by the server. */
+  connected(): void {
+    if (this.#said || this.#state !== 'accepted') return;
+    this.#said = true;
+    this.#step('call.connected').catch((thrown: unknown) => {
+      this.#said = asUsherError(thrown, 'not_sent').final; // else it is said the next time
+    });
+  }
+
+  /** send relays something to the other side; its device once the call is accepted. */
+  send(action: string, payload: unknown): void {
+    if (this.#state !== 'ended') this.#signal.send({ action, callId: this.#id, to: this.peer, payload });
+  }
+
+  /** sent is for when the server has taken the invite. @internal */
+  invited(expiresIn: number | undefined): void {
+    if (this.#state !== 'inviting') return;
+    this.#become('ringing');
+    this.ringsFor(expiresIn);
+  }
+
+  /** ringsFor ends the call here if the server's word that it is over never comes. @internal */
+  ringsFor(seconds: number | undefined): void {
+    if (seconds === undefined || this.#state === 'accepted') return;
+    this.env.clearTimeout(this.#expiry);
+    this.#expiry = this.env.setTimeout(() => this.end('invite_timeout'), (seconds + 10) * 1000);
+  }
+
+  /** accepted is for when the call is. @internal */
+  accepted(payload: unknown, survivor?: { readonly id: string; readonly offers: boolean }): void {
+    if (this.#state === 'accepted' || this.#state === 'ended') return;
+    if (survivor !== undefined) {
+      this.#id = survivor.id;
+      this.#offers = survivor.offers;
+    }
+    this.env.clearTimeout(this.#expiry);
+    this.#become('accepted');
+    this.emit('accepted', { payload });
+  }
+
+  /** rang is for when the other side says that it rings. @internal */
+  rang(): void {
+    this.emit('ringing', undefined);
+  }
+
+  /** end is for when the call is over. @internal */
+  end(reason: string, elsewhere = false): void {
+    if (this.#state === 'ended') return;
+    this.env.clearTimeout(this.#expiry);
+    this.#reason = reason;
+    this.#become('ended');
+    this.emit('ended', { reason, elsewhere });
+  }
+
+  #become(state: CallState): void {
+    this.#state = state;
+    this.emit('state', state);
+  }
+
+  async #step(action: string, payload?: unknown): Promise<void> {
+    await this.#signal.request({ action, callId: this.#id, to: this.peer, payload }, { repeatable: true });
+  }
+
+  /** last is a step after which the call is over here, whatever the server says of it. */
+  async #last(action: string, reason: string, payload?: unknown): Promise<void> {
+    if (this.#state === 'ended') return;
+    const sent = this.#step(action, payload);
+    this.end(reason);
+    try {
+      await sent;
+    } catch (error) {
+      if (!(error instanceof UsherError) || !['call_over', 'call_not_found', 'call_taken'].includes(error.code)) throw error;
+    }
+  }
+}
+
+export interface CallsEvents {
+  /** Somebody calls: it rings until the call's 'ended', or until it is accepted. */
+  incoming: Call;
+  /** A call was missed, also one that never rang here. */
+  missed: { readonly callId: string; readonly from: string; readonly reason: string };
+}
+
+/** The calls of one client. */
+export class Calls extends Emitter<CallsEvents> {
+  readonly #calls = new Map<string, Call>();
+
+  constructor(
+    readonly env: Environment,
+    readonly signal: Signal,
+  ) {
+    super();
+    signal.on('call', (event) => this.#happened(event));
+    signal.on('message', (message) => {
+      if (message.callId === undefined || message.room !== undefined) return;
+      const call = this.#calls.get(message.callId);
+      if (call?.peer === message.from) call.inbox.push(message);
+    });
+    signal.on('hello', (hello) => {
+      if (!hello.resumed) this.#newSession();
+    });
+    signal.on('stopped', (error) => {
+      for (const call of this.list()) call.end(error.code === 'closed' ? 'user_hangup' : 'connection_lost');
+    });
+  }
+
+  /** list is all calls that are not over. */
+  list(): readonly Call[] {
+    return [...new Set(this.#calls.values())];
+  }
+
+  /** call rings at all devices of a user. The payload is for contacts only. */
+  async call(to: string, payload?: unknown): Promise<Call> {
+    const id = this.#newId();
+    const call = this.#add({ id, peer: to, outgoing: true, stranger: false, name: undefined, email: undefined, payload });
+    try {
+      const answer = await this.signal.request({ action: 'call.invite', to, callId: id, payload }, { repeatable: true });
+      call.invited(answer.action === 'ack' ? answer.payload?.expiresIn : undefined);
+    } catch (error) {
+      call.end(error instanceof UsherError ? error.code : 'unknown_error');
+      throw error;
+    }
+    return call;
+  }
+
+  #newId(): string {
+    let id = '';
+    while (id.length < 20) id += Math.floor(this.env.random() * 36).toString(36);
+    return id;
+  }
+
+  #add(start: CallStart): Call {
+    const call = new Call(this.env, this.signal, start);
+    this.#calls.set(start.id, call);
+    call.on('ended', () => {
+      for (const [id, other] of this.#calls) if (other === call) this.#calls.delete(id);
+    });
+    return call;
+  }
+
+  #happened(event: CallEvent): void {
+    const call = this.#calls.get(event.callId);
+    switch (event.action) {
+      case 'call.invite':
+      case 'call.request':
+        return this.#rings(event, call);
+      case 'call.ringing':
+        return call?.rang();
+      case 'call.accept':
+        return this.#accepted(event, call);
+      case 'call.reject':
+        return call?.end(event.call.reason ?? 'rejected');
+      case 'call.cancel':
+        return call?.end(event.call.reason ?? 'cancelled');
+      case 'call.busy':
+        return call?.end(event.call.reason ?? 'user_busy');
+      case 'call.taken':
+        return call?.end(event.call.reason ?? 'taken', true);
+      case 'call.hangup':
+        return call?.end(event.call.reason ?? 'user_hangup');
+      case 'call.missed':
+        call?.end(event.call.reason ?? 'invite_timeout');
+        return this.emit('missed', { callId: event.callId, from: event.from ?? '', reason: event.call.reason ?? '' });
+    }
+  }
+
+  #rings(event: CallEvent, known: Call | undefined): void {
+    if (known !== undefined) return known.ringsFor(event.call.expiresIn); // told again, after a reconnection
+    const { name, email, expiresIn } = event.call;
+    const stranger = event.action === 'call.request';
+    const call = this.#add({ id: event.callId, peer: event.from ?? '', outgoing: false, stranger, name, email, payload: event.payload });
+    call.ringsFor(expiresIn);
+    this.emit('incoming', call);
+  }
+
+  /** accepted also sees to two people who called each other: one of the two calls survives. */
+  #accepted(event: CallEvent, call: Call | undefined): void {
+    const { merged } = event.call;
+    if (merged === undefined) return call?.accepted(event.payload);
+    const other = this.#calls.get(merged);
+    const mine = [call, other].find((candidate) => candidate?.outgoing) ?? call ?? other;
+    if (mine === undefined) return;
+    const offers = mine.outgoing && mine.id === event.callId;
+    for (const candidate of [call, other]) if (candidate !== undefined && candidate !== mine) candidate.end('merged', true);
+    this.#calls.delete(merged);
+    this.#calls.set(event.callId, mine);
+    mine.accepted(event.payload, { id: event.callId, offers });
+  }
+
+  /**
+   * A new session is another device: it does not have the calls of the last one,
+   * which the server ends when their device does not come back. What rings is told again.
+   */
+  #newSession(): void {
+    for (const call of this.list()) {
+      if (!call.outgoing && call.state === 'ringing') continue;
+      if (call.state === 'inviting') continue; // its invite is still to be sent
+      call.hangup('connection_lost').catch(() => {}); // over at the server already
+      call.end('connection_lost');
+    }
+  }
+}

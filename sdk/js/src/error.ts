@@ -1,0 +1,42 @@
+// What went wrong, in one form whoever said it: the API, the socket, the
+// browser or this package.
+
+/** What an {@link UsherError} is made of beside its code and message. */
+export interface ErrorDetails {
+  /** That trying again in the same way can't help. */
+  readonly final?: boolean;
+  /** The id of a refusal in the server's record, by which an operator can explain it. */
+  readonly decision?: string | undefined;
+  /** The HTTP status, if there was an answer. */
+  readonly status?: number | undefined;
+  /** In how many seconds to try again, where the server said so. */
+  readonly retryAfter?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/** A failure that a program can tell by its code, and a person by its message. */
+export class UsherError extends Error {
+  override readonly name = 'UsherError';
+  readonly final: boolean;
+  readonly decision: string | undefined;
+  readonly status: number | undefined;
+  readonly retryAfter: number | undefined;
+
+  constructor(
+    readonly code: string,
+    message: string,
+    details: ErrorDetails = {},
+  ) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.final = details.final ?? false;
+    this.decision = details.decision;
+    this.status = details.status;
+    this.retryAfter = details.retryAfter;
+  }
+}
+
+/** asUsherError returns an error as it is, or what else was thrown as one that may pass. */
+export function asUsherError(thrown: unknown, code: string): UsherError {
+  if (thrown instanceof UsherError) return thrown;
+  return new UsherError(code, thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown });
+}

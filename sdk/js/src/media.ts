@@ -1,0 +1,142 @@
+import { Emitter } from './emitter.js';
+import { environment, type Environment } from './environment.js';
+import { UsherError } from './error.js';
+import type { KindOfStream, Peer } from './peer.js';
+
+export interface MediaEvents {
+  /** The camera or microphone is another: show the stream again. */
+  changed: MediaStream;
+  /** The screen is shared, or no more: also when the browser's own button ended it. */
+  screen: MediaStream | undefined;
+}
+
+/** One's own camera, microphone and screen, as all connections send them. */
+export class LocalMedia extends Emitter<MediaEvents> {
+  readonly #env: Environment;
+  readonly #peers = new Set<Peer>();
+  #screen: MediaStream | undefined;
+
+  /** LocalMedia takes a stream that the app has opened itself; see {@link LocalMedia.open}. */
+  constructor(
+    readonly stream: MediaStream,
+    given: Partial<Environment> = {},
+  ) {
+    super();
+    this.#env = environment(given);
+  }
+
+  /** open asks the person for camera and microphone. The error's code says what is wrong: media_denied, media_missing, media_busy. */
+  static async open(constraints: MediaStreamConstraints = { audio: true, video: true }, given: Partial<Environment> = {}): Promise<LocalMedia> {
+    const env = environment(given);
+    return new LocalMedia(await take(() => devices(env).getUserMedia(constraints)), env);
+  }
+
+  /** devices lists what there is to choose from. */
+  static async devices(given: Partial<Environment> = {}): Promise<readonly MediaDeviceInfo[]> {
+    return devices(environment(given)).enumerateDevices();
+  }
+
+  get screen(): MediaStream | undefined {
+    return this.#screen;
+  }
+
+  /** attach has a connection send everything, now and after each change. */
+  attach(peer: Peer): () => void {
+    this.#peers.add(peer);
+    for (const one of this.#streams()) peer.add(one);
+    return () => this.#peers.delete(peer);
+  }
+
+  /** mute turns camera or microphone off and on again; the other sides see black, or hear nothing. */
+  mute(kind: 'audio' | 'video', muted: boolean): void {
+    for (const track of this.#tracks(kind)) track.enabled = !muted;
+  }
+
+  isMuted(kind: 'audio' | 'video'): boolean {
+    return this.#tracks(kind).every((track) => !track.enabled);
+  }
+
+  /** use changes to another camera or microphone. Where there was none of the kind, it is added. */
+  async use(kind: 'audio' | 'video', deviceId: string, more: MediaTrackConstraints = {}): Promise<void> {
+    const constraints = { [kind]: { ...more, deviceId: { exact: deviceId } } };
+    const [track] = (await take(() => devices(this.#env).getUserMedia(constraints))).getTracks();
+    if (track === undefined) throw new UsherError('media_missing', 'The device gives nothing.');
+    const [old] = this.#tracks(kind);
+    if (old === undefined) {
+      this.stream.addTrack(track);
+      for (const peer of this.#peers) peer.addTrack(track, this.stream);
+    } else {
+      track.enabled = old.enabled;
+      await Promise.all([...this.#peers].map((peer) => peer.replace(old, track)));
+      this.stream.removeTrack(old);
+      this.stream.addTrack(track);
+      old.stop();
+    }
+    this.emit('changed', this.stream);
+  }
+
+  /** shareScreen asks which screen or window, and sends it beside the camera. */
+  async shareScreen(options: DisplayMediaStreamOptions = { video: true }): Promise<MediaStream> {
+    const stream = await take(() => devices(this.#env).getDisplayMedia(options));
+    this.stopScreen();
+    this.#screen = stream;
+    for (const track of stream.getTracks()) {
+      track.addEventListener('ended', () => {
+        if (this.#screen === stream) this.stopScreen();
+      });
+    }
+    for (const peer of this.#peers) peer.add({ kind: 'screen', stream });
+    this.emit('screen', stream);
+    return stream;
+  }
+
+  stopScreen(): void {
+    const stream = this.#screen;
+    if (stream === undefined) return;
+    this.#screen = undefined;
+    for (const peer of this.#peers) peer.remove(stream);
+    for (const track of stream.getTracks()) track.stop();
+    this.emit('screen', undefined);
+  }
+
+  /** stop turns everything off. */
+  stop(): void {
+    this.stopScreen();
+    for (const track of this.stream.getTracks()) track.stop();
+  }
+
+  #tracks(kind: 'audio' | 'video'): readonly MediaStreamTrack[] {
+    return kind === 'audio' ? this.stream.getAudioTracks() : this.stream.getVideoTracks();
+  }
+
+  #streams(): readonly KindOfStream[] {
+    const camera = { kind: 'camera', stream: this.stream } as const;
+    return this.#screen === undefined ? [camera] : [camera, { kind: 'screen', stream: this.#screen }];
+  }
+}
+
+function devices(env: Environment): MediaDevices {
+  if (env.mediaDevices !== undefined) return env.mediaDevices;
+  throw new UsherError('no_media', 'There are no cameras and microphones here: a page needs HTTPS, or localhost.', { final: true });
+}
+
+/** take says in codes what browsers say in names. */
+async function take(ask: () => Promise<MediaStream>): Promise<MediaStream> {
+  try {
+    return await ask();
+  } catch (cause) {
+    const name = cause instanceof Error ? cause.name : '';
+    switch (name) {
+      case 'NotAllowedError':
+      case 'SecurityError':
+        throw new UsherError('media_denied', 'The camera, microphone or screen may not be used: allow it in the browser.', { cause });
+      case 'NotFoundError':
+      case 'OverconstrainedError':
+        throw new UsherError('media_missing', 'There is no such camera or microphone.', { cause });
+      case 'NotReadableError':
+      case 'AbortError':
+        throw new UsherError('media_busy', 'The camera or microphone is in use by another program.', { cause });
+    }
+    throw cause;
+  }
+}

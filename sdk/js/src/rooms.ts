@@ -1,0 +1,189 @@
+import { Emitter } from './emitter.js';
+import { asUsherError, UsherError } from './error.js';
+import { Inbox } from './inbox.js';
+import type { LeftReason, Present, Relayed, RoomEvent } from './messages.js';
+import type { Signal } from './signal.js';
+import type { Permission } from './types.js';
+
+/** How a room is entered: as who is signed in, as a back end's participant, or again. */
+export type Entry =
+  | { readonly room: string; readonly role?: string; readonly name?: string }
+  | { readonly room: string; readonly participant: string; readonly secret: string }
+  | { readonly room: string; readonly participant: string; readonly token: string };
+
+export interface RoomLinkEvents {
+  roster: readonly Present[];
+  rights: { readonly role: string; readonly permissions: readonly Permission[] };
+  /** What somebody said in the room. */
+  message: { readonly from: string; readonly participant: string; readonly payload: unknown };
+  /** A moderator asks this participant to be quiet. */
+  mute: { readonly participant: string; readonly payload: unknown };
+  /** The connection to the room is back, in a new session. */
+  rejoined: undefined;
+  /** One is out of the room for good. */
+  left: { readonly reason: LeftReason | 'lost'; readonly message: string };
+}
+
+type Joined = Extract<RoomEvent, { readonly action: 'room.joined' }>;
+
+/** How many messages between peers wait for a mesh. */
+const inboxCapacity = 512;
+
+/** A place in a room, on the wire. */
+export class RoomLink extends Emitter<RoomLinkEvents> {
+  readonly room: string;
+  /** sdp, candidates and whatever else participants relay to this one alone. */
+  readonly inbox = new Inbox<Relayed>(inboxCapacity);
+  readonly #signal: Signal;
+  #joined: Joined['payload'];
+  #roster: readonly Present[] = [];
+  #out = false;
+
+  /** @internal */
+  constructor(signal: Signal, joined: Joined) {
+    super();
+    this.#signal = signal;
+    this.room = joined.room;
+    this.#joined = joined.payload;
+  }
+
+  /** participant is one's own id in the room. */
+  get participant(): string {
+    return this.#joined.participant;
+  }
+
+  get role(): string {
+    return this.#joined.role;
+  }
+
+  get permissions(): readonly Permission[] {
+    return this.#joined.permissions;
+  }
+
+  get roster(): readonly Present[] {
+    return this.#roster;
+  }
+
+  get isOut(): boolean {
+    return this.#out;
+  }
+
+  /** say sends a message to everyone else in the room, or to one participant. */
+  async say(payload: unknown, to?: string): Promise<void> {
+    await this.#signal.request({ action: 'room.message', room: this.room, to, payload });
+  }
+
+  /** send relays something to one participant, such as an offer. */
+  send(to: string, action: string, payload: unknown): void {
+    if (!this.#out) this.#signal.send({ action, room: this.room, to, payload });
+  }
+
+  /** askToMute asks a participant to be quiet; it needs the permission moderate, as do remove and changeRole. */
+  askToMute(participant: string, kind: 'audio' | 'video'): Promise<void> {
+    return this.#moderate(participant, { do: 'mute', kind });
+  }
+
+  /** remove puts a participant out for good. */
+  remove(participant: string, reason = ''): Promise<void> {
+    return this.#moderate(participant, { do: 'remove', reason });
+  }
+
+  changeRole(participant: string, role: string): Promise<void> {
+    return this.#moderate(participant, { do: 'role', role });
+  }
+
+  async leave(): Promise<void> {
+    if (this.#out) return;
+    const left = this.#signal.request({ action: 'room.leave', room: this.room }, { repeatable: true });
+    this.out('left', '');
+    await left;
+  }
+
+  async #moderate(to: string, payload: { readonly do: string; readonly [more: string]: unknown }): Promise<void> {
+    await this.#signal.request({ action: 'room.moderate', room: this.room, to, payload });
+  }
+
+  /** rejoin takes the seat again, after the session is gone. @internal */
+  async rejoin(): Promise<void> {
+    const { participant, token } = this.#joined;
+    try {
+      await this.#signal.request({ action: 'room.join', payload: { room: this.room, participant, token } });
+      this.emit('rejoined', undefined);
+    } catch (thrown) {
+      const error = asUsherError(thrown, 'not_joined');
+      if (error.code !== 'connection_lost') this.out('lost', error.message); // else the next session tries again
+    }
+  }
+
+  /** happened is for what the server says of the room. @internal */
+  happened(event: RoomEvent): void {
+    switch (event.action) {
+      case 'room.joined':
+        this.#joined = event.payload;
+        return;
+      case 'room.roster':
+        this.#roster = event.payload.participants;
+        return this.emit('roster', this.#roster);
+      case 'room.rights':
+        this.#joined = { ...this.#joined, ...event.payload };
+        return this.emit('rights', event.payload);
+      case 'room.left':
+        return this.out(event.payload.reason, event.payload.message ?? '');
+    }
+  }
+
+  /** relayed is for what another participant sent. @internal */
+  relayed(message: Relayed): void {
+    const participant = message.fromParticipant ?? '';
+    if (message.action === 'room.message') this.emit('message', { from: message.from, participant, payload: message.payload });
+    else if (message.action === 'room.moderate') this.emit('mute', { participant, payload: message.payload });
+    else this.inbox.push(message);
+  }
+
+  /** out ends the place. @internal */
+  out(reason: LeftReason | 'lost', message: string): void {
+    if (this.#out) return;
+    this.#out = true;
+    this.emit('left', { reason, message });
+  }
+}
+
+/** The rooms that one connection is in. */
+export class Rooms {
+  readonly #links = new Map<string, RoomLink>();
+
+  constructor(readonly signal: Signal) {
+    signal.on('room', (event) => this.#happened(event));
+    signal.on('message', (message) => {
+      if (message.room !== undefined) this.#links.get(message.room)?.relayed(message);
+    });
+    signal.on('hello', (hello) => {
+      if (!hello.resumed) for (const link of this.#links.values()) void link.rejoin();
+    });
+    signal.on('stopped', (error) => {
+      for (const link of [...this.#links.values()]) link.out('lost', error.message);
+    });
+  }
+
+  /** join enters a room, and stays in it across lost connections as long as the server lets it. */
+  async join(entry: Entry): Promise<RoomLink> {
+    const answer = await this.signal.request({ action: 'room.join', payload: entry });
+    const link = answer.action === 'room.joined' ? this.#links.get(answer.room) : undefined;
+    if (link === undefined) throw new UsherError('not_joined', 'The room was left again at once.');
+    return link;
+  }
+
+  #happened(event: RoomEvent): void {
+    let link = this.#links.get(event.room);
+    if (link === undefined && event.action === 'room.joined') {
+      link = new RoomLink(this.signal, event);
+      this.#links.set(event.room, link);
+      const { room } = event;
+      const mine = link;
+      link.on('left', () => {
+        if (this.#links.get(room) === mine) this.#links.delete(room);
+      });
+    }
+    link?.happened(event);
+  }
+}
