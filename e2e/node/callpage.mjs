@@ -19,6 +19,7 @@ window.enter = async (url, name) => {
     window.client = client;
     window.tracks = [];
     const hello = await client.connect();
+    await client.api.user();
     window.local = await usher.LocalMedia.open({audio: true, video: {width: 320, height: 240, frameRate: 15}});
     return hello.userId;
 };

@@ -1,0 +1,148 @@
+package e2e_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// fakeMedia has a browser without camera and screen show something, and reach
+// itself where there is no network.
+var fakeMedia = []string{
+	"--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--auto-select-desktop-capture-source=Entire screen",
+	"--allow-loopback-in-peer-connection", "--autoplay-policy=no-user-gesture-required",
+}
+
+// callPages is a browser with pages that call through the SDK.
+type callPages struct {
+	*httptest.Server
+	browser chromium
+	s       *Server
+}
+
+func newCallPages(t *testing.T) *callPages {
+	t.Helper()
+	buildSDK(t)
+	script := bundle(t, "callpage.mjs")
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<!doctype html><title>a call</title><script src="/page.js"></script>`)
+	})
+	mux.HandleFunc("GET /page.js", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript")
+		_, _ = w.Write(script)
+	})
+	c := &callPages{Server: httptest.NewServer(mux)}
+	t.Cleanup(c.Close)
+	c.s = start(t, options{Env: []string{"USHER_SERVER_ORIGINS=" + c.URL}})
+	c.browser = startBrowser(t, chromiumOptions{Flags: fakeMedia})
+	return c
+}
+
+// enter opens a page for somebody who signs in, and returns the user's id.
+func (c *callPages) enter(name string) (p page, user string) {
+	c.s.t.Helper()
+	p = c.browser.open(name, c.URL)
+	p.run(`return enter(arg.url, arg.name)`, map[string]string{"url": c.s.HTTP, "name": name}, &user)
+	return p, user
+}
+
+func TestTwoPagesTalkThroughTheSDK(t *testing.T) {
+	t.Parallel()
+	c := newCallPages(t)
+	ann, _ := c.enter("ann")
+	bob, bobID := c.enter("bob")
+	ann.run(`await client.api.addContact({email: 'bob@example.org'})`, nil, nil)
+	bob.run(`await client.api.addContact({email: 'ann@example.org'});
+		client.calls.on('incoming', async call => { await call.ring(); await call.accept(); await talk(call); })`, nil, nil)
+	ann.run(`const call = await client.calls.call(arg); await talk(call)`, bobID, nil)
+
+	flows := `await until('the media', () => window.peer); await flows(peer); return tracks.map(({kind, track}) => kind + ' ' + track.kind).sort()`
+	both := func(body string) {
+		t.Helper()
+		var seen []string
+		for _, p := range []page{ann, bob} {
+			p.run(body, nil, &seen)
+			if len(seen) != 2 || seen[0] != "camera audio" || seen[1] != "camera video" {
+				t.Errorf("%s gets %q", p.name, seen)
+			}
+		}
+	}
+	both(flows)
+
+	// Another camera, without a gap.
+	ann.run(`const cameras = (await usher.LocalMedia.devices()).filter(({kind}) => kind === 'videoinput');
+		const [old] = local.stream.getVideoTracks();
+		await local.use('video', cameras[0].deviceId, {width: 160, height: 120});
+		if (old.readyState !== 'ended') throw new Error('the old camera is still on');`, nil, nil)
+	bob.run(`const {track} = tracks.find(({track}) => track.kind === 'video');
+		await until('the smaller picture', async () => [...(await peer.connection.getStats(track)).values()].some(r => r.type === 'inbound-rtp' && r.frameWidth === 160))`, nil, nil)
+
+	// Both change what they send at the same time: the callee gives way.
+	const drawn = `const canvas = Object.assign(document.createElement('canvas'), {width: 64, height: 48});
+		const pen = canvas.getContext('2d');
+		setInterval(() => { pen.fillStyle = '#' + Math.floor(Math.random() * 4095).toString(16).padStart(3, '0'); pen.fillRect(0, 0, 64, 48); }, 50);
+		navigator.mediaDevices.getDisplayMedia = async () => canvas.captureStream(20);`
+	for _, p := range []page{ann, bob} {
+		p.run(drawn, nil, nil)
+	}
+	done := make(chan error, 2)
+	for _, p := range []page{ann, bob} {
+		go func() { done <- p.tryRun(`await local.shareScreen()`, nil, nil) }()
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range []page{ann, bob} {
+		p.run(`const shared = await until('the screen', () => tracks.find(({kind}) => kind === 'screen')); await flows(peer, shared.track)`, nil, nil)
+	}
+	ann.run(`local.stopScreen()`, nil, nil)
+	bob.run(`const {track} = tracks.find(({kind}) => kind === 'screen'); await until('the end of the screen', () => track.muted)`, nil, nil)
+
+	// ICE restarts while the media flows.
+	ann.run(`const before = peer.connection.localDescription.sdp.match(/ice-ufrag:(\S+)/)[1];
+		peer.connection.restartIce();
+		await until('other ICE credentials', () => peer.connection.signalingState === 'stable' && peer.connection.localDescription.sdp.match(/ice-ufrag:(\S+)/)[1] !== before);
+		await flows(peer)`, nil, nil)
+
+	bob.run(`await call.hangup()`, nil, nil)
+	ann.run(`await until('the end', () => call.state === 'ended' && peer.connection.connectionState === 'closed')`, nil, nil)
+	for _, p := range []page{ann, bob} {
+		for _, line := range p.log() {
+			if !strings.Contains(line, "404") { // this server has no relays
+				t.Errorf("%s's page says: %s", p.name, line)
+			}
+		}
+	}
+}
+
+func TestThreePagesMeetInARoomThroughTheSDK(t *testing.T) {
+	t.Parallel()
+	c := newCallPages(t)
+	ann, _ := c.enter("ann")
+	var room string
+	ann.run(`return (await client.api.createRoom({admission: 'open'})).id`, nil, &room)
+	const join = `window.link = await client.rooms.join({room: arg}); window.mesh = await client.mesh(link, local)`
+	const flows = `await until('the others', () => mesh.participants.length === arg);
+		for (const participant of mesh.participants) await flows(mesh.peer(participant))`
+	ann.run(join, room, nil)
+	bob, _ := c.enter("bob")
+	bob.run(join, room, nil)
+	cleo, _ := c.enter("cleo")
+	cleo.run(join, room, nil)
+	for _, p := range []page{ann, bob, cleo} {
+		p.run(flows, 2, nil)
+	}
+	var participant string
+	bob.run(`return link.participant`, nil, &participant)
+	ann.run(`await link.remove(arg, 'Enough.')`, participant, nil)
+	bob.run(`await until('the end', () => link.isOut && mesh.participants.length === 0)`, nil, nil)
+	for _, p := range []page{ann, cleo} {
+		p.run(flows, 1, nil)
+	}
+}
