@@ -7,7 +7,7 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 TESTFLAGS   ?=
 export CGO_ENABLED ?= 1
 
-.PHONY: run build test check deps race e2e converge bench fuzz generate vuln clean
+.PHONY: run build test sdk check deps race e2e converge bench fuzz generate vuln clean
 
 run: build
 	./bin/usher serve --dev
@@ -15,7 +15,7 @@ run: build
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/usher ./cmd/usher
 
-test: deps check vuln
+test: deps check vuln sdk
 	$(GO) test -race -timeout 30m $(TESTFLAGS) ./...
 
 # check is everything that reads the code without running it.
@@ -29,6 +29,10 @@ check:
 # deps installs what the tests need beyond Go, and says what it can't.
 deps:
 	GO=$(GO) ./scripts/test-deps
+
+# sdk builds and tests the client for browsers and Node.js.
+sdk: deps
+	cd sdk/js && $(NPM) run --silent check && $(NPM) test --silent
 
 race:
 	$(GO) test -race -short $(TESTFLAGS) ./...

@@ -251,3 +251,14 @@ func TestTheSDKRenewsItsCredentials(t *testing.T) {
 		t.Errorf("a room that there is not is refused with %q", got)
 	}
 }
+
+func TestTheQuickStartOfTheSDKRunsAsPrinted(t *testing.T) {
+	t.Parallel()
+	buildSDK(t)
+	s := start(t, options{})
+	cmd := exec.CommandContext(within(t, 2*time.Minute), "node", "quickstart.mjs")
+	cmd.Dir, cmd.Env = nodeDir(t, "ws"), environ("E2E_SERVER="+s.HTTP)
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) == 0 {
+		t.Fatalf("got the error %v\n%s", err, out)
+	}
+}
