@@ -32,7 +32,7 @@ deps:
 
 # sdk builds and tests the client for browsers and Node.js.
 sdk: deps
-	cd sdk/js && $(NPM) run --silent check && $(NPM) test --silent
+	cd sdk/js && npm run --silent check && npm test --silent
 
 race:
 	$(GO) test -race -short $(TESTFLAGS) ./...

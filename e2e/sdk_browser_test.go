@@ -120,29 +120,3 @@ func TestTwoPagesTalkThroughTheSDK(t *testing.T) {
 		}
 	}
 }
-
-func TestThreePagesMeetInARoomThroughTheSDK(t *testing.T) {
-	t.Parallel()
-	c := newCallPages(t)
-	ann, _ := c.enter("ann")
-	var room string
-	ann.run(`return (await client.api.createRoom({admission: 'open'})).id`, nil, &room)
-	const join = `window.link = await client.rooms.join({room: arg}); window.mesh = await client.mesh(link, local)`
-	const flows = `await until('the others', () => mesh.participants.length === arg);
-		for (const participant of mesh.participants) await flows(mesh.peer(participant))`
-	ann.run(join, room, nil)
-	bob, _ := c.enter("bob")
-	bob.run(join, room, nil)
-	cleo, _ := c.enter("cleo")
-	cleo.run(join, room, nil)
-	for _, p := range []page{ann, bob, cleo} {
-		p.run(flows, 2, nil)
-	}
-	var participant string
-	bob.run(`return link.participant`, nil, &participant)
-	ann.run(`await link.remove(arg, 'Enough.')`, participant, nil)
-	bob.run(`await until('the end', () => link.isOut && mesh.participants.length === 0)`, nil, nil)
-	for _, p := range []page{ann, cleo} {
-		p.run(flows, 1, nil)
-	}
-}

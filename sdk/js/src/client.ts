@@ -5,11 +5,10 @@ import { environment, type Environment } from './environment.js';
 import { UsherError } from './error.js';
 import { Http, type SignIn } from './http.js';
 import type { LocalMedia } from './media.js';
-import { Mesh } from './mesh.js';
 import type { Hello } from './messages.js';
 import { Presence } from './presence.js';
 import { Renewing } from './renewing.js';
-import { Rooms, type RoomLink } from './rooms.js';
+import { Rooms } from './rooms.js';
 import { Signal } from './signal.js';
 import { base } from './signin.js';
 import type { Credential, CredentialRequest, IceServers } from './types.js';
@@ -62,12 +61,6 @@ export class Client {
     const iceServers = await servers(this.ice);
     if (call.state !== 'accepted') await accepted(call);
     return new CallMedia(call, this.#wiring(), iceServers, local);
-  }
-
-  /** mesh connects a room's participants, each with each: for up to six. */
-  async mesh(room: RoomLink, local?: LocalMedia): Promise<Mesh> {
-    if (room.isOut) throw new UsherError('not_in_room', 'You are not in this room.');
-    return new Mesh(room, this.#wiring(), await servers(this.ice), local);
   }
 
   /** close ends everything: calls, rooms, renewals. */

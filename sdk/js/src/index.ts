@@ -7,7 +7,6 @@ export type { Environment, Socket, SocketConstructor, Timer } from './environmen
 export { UsherError, type ErrorDetails } from './error.js';
 export type { SignIn } from './http.js';
 export { LocalMedia, type MediaEvents } from './media.js';
-export { Mesh, type MeshEvents } from './mesh.js';
 export type { CallEvent, CallNotice, Hello, LeftReason, Outgoing, Present, Relayed, RoomEvent, Status } from './messages.js';
 export { Peer, type PeerEvents, type PeerMessage, type PeerOptions, type StreamKind } from './peer.js';
 export { Presence, type PresenceEvents } from './presence.js';

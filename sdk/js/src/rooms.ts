@@ -26,7 +26,7 @@ export interface RoomLinkEvents {
 
 type Joined = Extract<RoomEvent, { readonly action: 'room.joined' }>;
 
-/** How many messages between peers wait for a mesh. */
+/** How many messages between peers wait for whoever opens the inbox. */
 const inboxCapacity = 512;
 
 /** A place in a room, on the wire. */
