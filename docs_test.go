@@ -23,12 +23,14 @@ func TestEveryDirectDependencyHasItsReason(t *testing.T) {
 			want = append(want, module)
 		}
 	}
-	var npm struct{ Dependencies, DevDependencies map[string]string }
-	if err := json.Unmarshal([]byte(read(t, "e2e/node/package.json")), &npm); err != nil {
-		t.Fatal(err)
+	for _, file := range []string{"e2e/node/package.json", "sdk/js/package.json"} {
+		var npm struct{ Dependencies, DevDependencies map[string]string }
+		if err := json.Unmarshal([]byte(read(t, file)), &npm); err != nil {
+			t.Fatal(err)
+		}
+		want = slices.AppendSeq(want, maps.Keys(npm.Dependencies))
+		want = slices.AppendSeq(want, maps.Keys(npm.DevDependencies))
 	}
-	want = slices.AppendSeq(want, maps.Keys(npm.Dependencies))
-	want = slices.AppendSeq(want, maps.Keys(npm.DevDependencies))
 
 	var got []string
 	for _, row := range regexp.MustCompile(`(?m)^\| (\S+) \| .+ \|$`).FindAllStringSubmatch(read(t, "docs/dependencies.md"), -1) {
