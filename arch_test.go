@@ -69,6 +69,7 @@ var forbidden = []struct{ importer, imported, reason string }{
 	{"usher/internal/collab", "net/http", "collab has no wire format"},
 	{"usher/internal/*", "usher/internal/store/*", "only the command chooses a store"},
 	{"usher/internal/*/*", "usher/internal/store/*", "only the command chooses a store"},
+	{"usher/internal/*", "github.com/aws/*", "only the store on DynamoDB and the command know AWS"},
 	{"usher/internal/*", "usher/client", "the server does not call itself over its own client; api shares its wire types"},
 	{"usher/internal/policy", "usher/internal/store", "policy is pure"},
 	{"usher/internal/policy", "net/http", "policy is pure"},

@@ -38,6 +38,7 @@ type environment struct {
 // commands is the command line.
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server."`
+	Migrate migrateCommand `cmd:"" help:"Make the tables of the store, or check and update those that are there."`
 	Client  clientCommand  `cmd:"" help:"Register and manage the back ends that may call the server."`
 	Explain explainCommand `cmd:"" help:"Explain a decision, by the id that a refused caller was told."`
 	Keys    keysCommand    `cmd:"" help:"List, rotate and retire the server's own signing keys."`

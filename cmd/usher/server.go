@@ -64,12 +64,9 @@ type server struct {
 	background sync.WaitGroup
 }
 
-// The files in the data folder: the database, and the secret that our keys are
+// sealName is the file in the data folder with the secret that our keys are
 // sealed with.
-const (
-	databaseName = "usher.db"
-	sealName     = "seal.key"
-)
+const sealName = "seal.key"
 
 // serverOptions are what is not configuration.
 type serverOptions struct {
@@ -93,10 +90,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 			err = errors.Join(err, s.close())
 		}
 	}()
-	db, err := sqlstore.Open(ctx, sqlstore.Config{
-		Path: o.Dir.Path(databaseName), Synchronous: o.Synchronous, Logger: o.Logger,
-		Observe: s.observeCommits(registry),
-	})
+	db, err := s.openStore(ctx, cfg, o, registry)
 	if err != nil {
 		return s, err
 	}
@@ -361,28 +355,4 @@ func audiences(cfg config.Config, o serverOptions) []string {
 		list = append(list, base+"/oauth/token")
 	}
 	return list
-}
-
-// observeCommits counts the store's commits and what they carried.
-func (s *server) observeCommits(registry prometheus.Registerer) func(sqlstore.Commit) {
-	writes := prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "usher_store_commit_writes", Help: "Writes that shared a commit.",
-		Buckets: prometheus.ExponentialBuckets(1, 2, 9),
-	})
-	took := prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "usher_store_commit_duration_seconds", Help: "Time that a commit took, its sync included.",
-		Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 10),
-	})
-	failed := prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "usher_store_commit_failures_total", Help: "Commits that failed.",
-	})
-	registry.MustRegister(writes, took, failed)
-	return func(c sqlstore.Commit) {
-		writes.Observe(float64(c.Writes))
-		took.Observe(c.Took.Seconds())
-		s.commitFailed.Store(c.Err != nil)
-		if c.Err != nil {
-			failed.Inc()
-		}
-	}
 }

@@ -45,6 +45,7 @@ type Config struct {
 
 	Server    Server                  `yaml:"server"`
 	Data      string                  `yaml:"data" doc:"The folder of the database and of what else the server keeps. Made when there is none."`
+	Store     Store                   `yaml:"store"`
 	Issuers   []identity.IssuerConfig `yaml:"issuers" doc:"Whose tokens say who a user is: a list of issuers, each with the keys below. Without any, only back ends with keys are known, guests, and the users of session."`
 	Session   identity.ForwardConfig  `yaml:"session"`
 	Operators []string                `yaml:"operators" doc:"Who may see and end everything, as client:ID, user:ISSUER#SUBJECT or group:ISSUER#NAME."`
@@ -165,6 +166,7 @@ func Default() Config {
 	return Config{
 		Server:     Server{HTTP: "127.0.0.1:8080"},
 		Data:       "usher-data",
+		Store:      DefaultStore(),
 		Session:    identity.DefaultForwardConfig(),
 		Policy:     policy.DefaultConfig(),
 		Limits:     limit.DefaultConfig(),

@@ -208,6 +208,9 @@ func (l *loader) environment() {
 			continue
 		}
 		known = append(known, strings.TrimPrefix(s.env, envPrefix))
+		if name, ours := strings.CutPrefix(s.further, envPrefix); ours {
+			known = append(known, name)
+		}
 		if name := l.nameOf(s); name != "" {
 			l.set(s, l.environ[name], l.variable(name))
 		}

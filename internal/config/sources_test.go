@@ -85,6 +85,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			TrustedProxies: []string{"192.0.2.7", "10.0.0.0/8", "2001:db8::/32"},
 		},
 		Data:      "data",
+		Store:     config.DefaultStore(),
 		Operators: []string{"client:euopeke6qei65m5prjcvnqv2lq", "user:https://id.example.com#alice", "group:https://id.example.com#staff"},
 		Session: identity.ForwardConfig{
 			URL: "https://app.example.com/me", Issuer: "app", App: "one", Cookies: []string{"sid"}, Headers: []string{"X-Device"},

@@ -25,6 +25,7 @@ func (c Config) Validate() []usher.FieldProblem {
 	v.address("server.https", c.Server.HTTPS, c.Dev)
 	v.server(c)
 	v.check("data", c.Data != "", "must name a folder")
+	v.section("store", c.Store.Validate())
 	v.issuers(c.Issuers)
 	v.session(c)
 	v.operators(c.Operators)
@@ -50,6 +51,7 @@ func (c Config) warnings() []string {
 	type address struct{ path, url string }
 	addresses := []address{
 		{"server.publicURL", c.Server.PublicURL}, {"session.url", c.Session.URL}, {"vpaas.apiAddress", c.VPaaS.APIAddress},
+		{"store.endpoint", c.Store.Endpoint},
 	}
 	for i, origin := range c.Server.Origins {
 		addresses = append(addresses, address{index("server.origins", i), origin})
