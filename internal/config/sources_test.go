@@ -43,6 +43,9 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"server.http": "127.0.0.1:81", "server.https": ":82", "server.publicURL": "https://usher.example.com/",
 		"server.origins": "https://app.example.com, https://beta.example.com:8443", "server.trustedProxies": "192.0.2.7,10.0.0.0/8,2001:db8::/32",
 		"data": "data", "operators": "client:euopeke6qei65m5prjcvnqv2lq, user:https://id.example.com#alice,group:https://id.example.com#staff",
+		"store.driver": "dynamodb", "store.region": "eu-central-1", "store.endpoint": "http://127.0.0.1:8000", "store.issuer": "https://id.example.com",
+		"store.tables.usher": "chat-usher", "store.tables.users": "chat-users", "store.tables.contacts": "chat-contacts",
+		"store.tables.connections": "chat-connections", "store.tables.userEmailIndex": "ByEmail", "store.tables.userIdIndex": "ByUser",
 		"session.url": "https://app.example.com/me", "session.issuer": "app", "session.app": "one", "session.cookies": "sid",
 		"session.headers": "X-Device", "session.timeout": "1s", "session.cacheFor": "0s", "session.caFile": ca, "session.trustEmail": "true",
 		"session.claims.subject": "uid", "session.claims.email": "mail", "session.claims.emailVerified": "ok", "session.claims.name": "display", "session.claims.groups": "teams",
@@ -84,8 +87,14 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			Origins:        []string{"https://app.example.com", "https://beta.example.com:8443"},
 			TrustedProxies: []string{"192.0.2.7", "10.0.0.0/8", "2001:db8::/32"},
 		},
-		Data:      "data",
-		Store:     config.DefaultStore(),
+		Data: "data",
+		Store: config.Store{
+			Driver: config.DynamoDB, Region: "eu-central-1", Endpoint: "http://127.0.0.1:8000", Issuer: "https://id.example.com",
+			Tables: config.Tables{
+				Usher: "chat-usher", Users: "chat-users", Contacts: "chat-contacts", Connections: "chat-connections",
+				UserEmailIndex: "ByEmail", UserIDIndex: "ByUser",
+			},
+		},
 		Operators: []string{"client:euopeke6qei65m5prjcvnqv2lq", "user:https://id.example.com#alice", "group:https://id.example.com#staff"},
 		Session: identity.ForwardConfig{
 			URL: "https://app.example.com/me", Issuer: "app", App: "one", Cookies: []string{"sid"}, Headers: []string{"X-Device"},
