@@ -393,8 +393,10 @@ var crashes = map[string]crash{
 }
 
 func TestCrashAfterEachRequest(t *testing.T) {
+	t.Parallel()
 	for name, c := range crashes {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for n := int64(0); ; n++ {
 				acknowledged := false
 				// A request is lost before it is done, or done before its answer is lost.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -101,6 +102,7 @@ func config(t testing.TB) dynamostore.Config {
 	name := fmt.Sprint("test", opened.Add(1), "-")
 	return dynamostore.Config{
 		Region: "us-east-1", Endpoint: endpoint(t), Credentials: aws.CredentialsProviderFunc(credentials), Issuer: issuer,
+		Timeout: time.Minute, // nothing here depends on how fast this machine is
 		Tables: dynamostore.Tables{
 			Usher: name + "usher", Users: name + "users", Contacts: name + "contacts", Connections: name + "connections",
 			UserEmail: "UserIdIndex", UserID: "UserIdIndex",
@@ -127,20 +129,24 @@ func open(t testing.TB, cfg dynamostore.Config) *dynamostore.DB {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t *testing.T) store.DB { return open(t, config(t)) })
 }
 
 func TestConformanceWithChangesCalledAgain(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t *testing.T) store.DB { return storetest.Again(open(t, config(t))) })
 }
 
 func TestConcurrency(t *testing.T) {
+	t.Parallel()
 	storetest.RunConcurrency(t, func(t *testing.T) store.DB { return open(t, config(t)) })
 }
 
 // TestConcurrencyOfNodes spreads the callers over processes that know nothing of
 // each other but the tables.
 func TestConcurrencyOfNodes(t *testing.T) {
+	t.Parallel()
 	storetest.RunConcurrency(t, func(t *testing.T) store.DB {
 		cfg := config(t)
 		return &nodes{all: []*dynamostore.DB{open(t, cfg), open(t, cfg), open(t, cfg)}}

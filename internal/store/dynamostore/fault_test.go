@@ -43,6 +43,7 @@ func faulty(t *testing.T, treat func(string, int64) treatment) store.DB {
 }
 
 func TestConformanceWithFaults(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t *testing.T) store.DB {
 		return faulty(t, oneInFour(throttled, halved, lost, failed, dropped))
 	})
@@ -70,6 +71,7 @@ func outcomes(n int, f func(i int) error) (acknowledged, doubtful int) {
 var allFaults = []treatment{throttled, lost, conflict, halved, failed, dropped}
 
 func TestNothingAcknowledgedIsLostOrThereTwice(t *testing.T) {
+	t.Parallel()
 	cfg := config(t)
 	clear := open(t, cfg)
 	var nodes []store.DB
@@ -203,6 +205,7 @@ func TestNothingAcknowledgedIsLostOrThereTwice(t *testing.T) {
 }
 
 func TestNobodyIsGivenAMarkInDoubt(t *testing.T) {
+	t.Parallel()
 	var once atomic.Bool
 	db := faulty(t, func(operation string, _ int64) treatment {
 		if operation == "DeleteItem" && once.CompareAndSwap(false, true) {

@@ -42,6 +42,7 @@ func heldUp(t *testing.T, cfg dynamostore.Config, operation string, then treatme
 }
 
 func TestANameIsNotHadTwiceThoughItsTakerWasHeldUp(t *testing.T) {
+	t.Parallel()
 	cfg, ctx, ids := config(t), t.Context(), usher.SystemIDs()
 	clear := open(t, cfg)
 	room := func() usher.Room {
@@ -66,6 +67,7 @@ func TestANameIsNotHadTwiceThoughItsTakerWasHeldUp(t *testing.T) {
 }
 
 func TestAContactOfAnErasedUserDoesNotComeBackWithTheUser(t *testing.T) {
+	t.Parallel()
 	cfg, ctx := config(t), t.Context()
 	clear := open(t, cfg)
 	ann, bob := usher.User{App: usher.DefaultApp, Key: keyOf("ann"), Version: 1}, usher.User{App: usher.DefaultApp, Key: keyOf("bob"), Version: 1}
@@ -99,6 +101,7 @@ func batchOf(bytes int) store.Batch {
 }
 
 func TestNoNumberIsGivenTwiceThoughAWriterWasHeldUp(t *testing.T) {
+	t.Parallel()
 	cfg, ctx := config(t), t.Context()
 	clear := open(t, cfg)
 	slow := heldUp(t, cfg, "UpdateItem", passed, func() {
@@ -122,6 +125,7 @@ func TestNoNumberIsGivenTwiceThoughAWriterWasHeldUp(t *testing.T) {
 }
 
 func TestNoChangeOfADocumentIsLostThoughAWriterWasHeldUp(t *testing.T) {
+	t.Parallel()
 	cfg, ctx := config(t), t.Context()
 	clear := open(t, cfg)
 	room := usher.RoomKey{App: usher.DefaultApp, ID: "room"}
@@ -152,6 +156,7 @@ func TestNoChangeOfADocumentIsLostThoughAWriterWasHeldUp(t *testing.T) {
 }
 
 func TestNoByteIsTrimmedTwiceThoughATrimWasHeldUp(t *testing.T) {
+	t.Parallel()
 	cfg, ctx := config(t), t.Context()
 	clear := open(t, cfg)
 	for _, size := range []int{10, 20, 30} {
@@ -177,6 +182,7 @@ func TestNoByteIsTrimmedTwiceThoughATrimWasHeldUp(t *testing.T) {
 }
 
 func TestWhatIsLeftOverIsDeletedWhenItIsOld(t *testing.T) {
+	t.Parallel()
 	cfg, ctx := config(t), t.Context()
 	clear := open(t, cfg)
 	room := usher.Room{App: usher.DefaultApp, ID: usher.SystemIDs().New(), Kind: usher.Ephemeral, Status: usher.RoomReady, Due: moment, Version: 1}

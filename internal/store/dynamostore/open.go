@@ -51,6 +51,9 @@ type Config struct {
 	Tables      Tables
 	// Issuer is whose users the video chat's tables call by their bare sub.
 	Issuer string
+	// Timeout bounds one request; 0 is 5 s. What fails is repeated for three times
+	// as long.
+	Timeout time.Duration
 	// Logger may be nil.
 	Logger *slog.Logger
 	// Now is the clock; nil is [time.Now].
@@ -77,6 +80,8 @@ type DB struct {
 	log    *slog.Logger
 	issuer string
 	tables Tables
+	// timeout bounds one request.
+	timeout time.Duration
 	// own, users and contacts say how the items of a table are found.
 	own, users, contacts *table
 	queues               queues
@@ -136,6 +141,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		users:    &table{cfg.Tables.Users, "userId", ""},
 		contacts: &table{cfg.Tables.Contacts, "userId", "contactUserId"},
 		queues:   queues{held: make(map[key]*queue)},
+	}
+	if db.timeout = cfg.Timeout; db.timeout == 0 {
+		db.timeout = callTime
 	}
 	if db.now == nil {
 		db.now = time.Now

@@ -135,12 +135,22 @@ func (s rooms) finish(ctx context.Context, room item) error {
 	if p == nil {
 		return nil
 	}
-	var e expression
-	condition := e.is("pk", nil) + " OR " + e.name(sinceAttribute) + " < " + e.value(p[sinceAttribute])
-	if _, err := s.db.put(ctx, s.db.own, p, &e, condition); err != nil && !errors.Is(err, errConflict) {
-		return err
+	for wait := firstWait; ; wait = min(2*wait, longWait) {
+		var e expression
+		condition := e.is("pk", nil) + " OR " + e.name(sinceAttribute) + " < " + e.value(p[sinceAttribute])
+		_, err := s.db.put(ctx, s.db.own, p, &e, condition)
+		if !errors.Is(err, errConflict) {
+			return err
+		}
+		// It was written already. Too much hangs on that to take it for granted.
+		there, err := s.db.get(ctx, s.db.own.keyOf(p))
+		if err != nil || there.number(sinceAttribute) >= p.number(sinceAttribute) {
+			return err
+		}
+		if err := s.db.pause(ctx, wait); err != nil {
+			return err
+		}
 	}
-	return nil
 }
 
 // commit makes an update of a room with one of its participant, which begins

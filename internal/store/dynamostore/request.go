@@ -19,11 +19,12 @@ import (
 
 // How long DynamoDB is waited for.
 const (
-	// callTime bounds one request. A write that was begun is seen through even
-	// if its caller gives up, so that few are left in doubt.
+	// callTime bounds one request, unless the configuration says otherwise. A
+	// write that was begun is seen through even if its caller gives up, so that few
+	// are left in doubt.
 	callTime = 5 * time.Second
-	// patience bounds the requests and pauses that one answer takes.
-	patience  = 15 * time.Second
+	// patience is for how many times that long a request is repeated.
+	patience  = 3
 	firstWait = 20 * time.Millisecond
 	longWait  = time.Second
 )
@@ -98,7 +99,7 @@ func (db *DB) persist(ctx context.Context, request func(context.Context) error) 
 func (db *DB) repeat(ctx, within context.Context, request func(context.Context) error) (doubt bool, err error) {
 	began := db.now()
 	for wait := firstWait; ; wait = min(2*wait, longWait) {
-		call, cancel := context.WithTimeout(within, callTime)
+		call, cancel := context.WithTimeout(within, db.timeout)
 		err := request(call)
 		cancel()
 		if err == nil {
@@ -112,7 +113,7 @@ func (db *DB) repeat(ctx, within context.Context, request func(context.Context) 
 		case unclear:
 			doubt = true
 		}
-		if db.now().Sub(began) > patience {
+		if db.now().Sub(began) > patience*db.timeout {
 			return doubt, unavailable(err)
 		}
 		if err := db.pause(ctx, wait); err != nil {

@@ -116,6 +116,7 @@ func videoChat(t *testing.T) (plain, *dynamostore.DB) {
 }
 
 func TestRowsOfTheVideoChatAreRead(t *testing.T) {
+	t.Parallel()
 	_, db := videoChat(t)
 	ctx := t.Context()
 	ann := usher.User{App: usher.DefaultApp, Key: keyOf("sub-ann"), Email: "Ann@example.org", Name: "Ann"}
@@ -160,6 +161,7 @@ func TestRowsOfTheVideoChatAreRead(t *testing.T) {
 }
 
 func TestRowsOfTheVideoChatAreUpdated(t *testing.T) {
+	t.Parallel()
 	p, db := videoChat(t)
 	ctx := t.Context()
 	rename := func() usher.User {
@@ -203,6 +205,7 @@ func TestRowsOfTheVideoChatAreUpdated(t *testing.T) {
 }
 
 func TestTheVideoChatReadsOurRows(t *testing.T) {
+	t.Parallel()
 	p, db := videoChat(t)
 	ctx := t.Context()
 	carl := usher.User{App: usher.DefaultApp, Key: keyOf("sub-carl"), Email: "carl@example.org", Name: "Carl", ProvenAt: moment, CreatedAt: moment, Version: 1}
@@ -243,6 +246,7 @@ func TestTheVideoChatReadsOurRows(t *testing.T) {
 }
 
 func TestMigrateRefusesTablesOfAnotherForm(t *testing.T) {
+	t.Parallel()
 	cfg := config(t)
 	p := newPlain(t, cfg)
 	key, kind := "id", types.ScalarAttributeTypeS
@@ -264,6 +268,7 @@ func TestMigrateRefusesTablesOfAnotherForm(t *testing.T) {
 }
 
 func TestUsersOfOtherAppsAndIssuersHaveIDsOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	_, db := videoChat(t)
 	ctx := t.Context()
 	for _, u := range []usher.User{
