@@ -89,7 +89,7 @@ func (s contacts) add(ctx context.Context, at key, c usher.Contact, most int, no
 		there, err := s.unpack(row)
 		return there, errors.Join(err, store.ErrExists)
 	default:
-		if err := s.room(ctx, at, most); err != nil {
+		if err := s.space(ctx, at, most); err != nil {
 			return usher.Contact{}, err
 		}
 		if err := s.write(ctx, at, c, row, owner, user, nonce); err != nil {
@@ -118,8 +118,8 @@ func (s contacts) write(ctx context.Context, at key, c usher.Contact, old, owner
 	return err
 }
 
-// room returns [store.ErrFull] if the owner has most contacts beside one.
-func (s contacts) room(ctx context.Context, at key, most int) error {
+// space returns [store.ErrFull] if the owner has most contacts beside one.
+func (s contacts) space(ctx context.Context, at key, most int) error {
 	if most <= 0 {
 		return nil
 	}
@@ -137,7 +137,7 @@ func (s contacts) room(ctx context.Context, at key, most int) error {
 // confirm looks whether what was true before the row was written still is, and
 // takes the row back if it is not.
 func (s contacts) confirm(ctx context.Context, at key, most int, nonce string) error {
-	err := s.room(ctx, at, most)
+	err := s.space(ctx, at, most)
 	if err == nil {
 		var items map[key]item
 		items, err = s.db.getAll(ctx, []key{s.user(at.hash), s.user(at.sort), at})

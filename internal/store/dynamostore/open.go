@@ -104,7 +104,7 @@ type table struct {
 // DynamoDB for nothing yet.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	options := []func(*config.LoadOptions) error{
-		// Whether to try again depends on what is tried: see writeOnce.
+		// Whether to try again depends on what is tried: see repeat.
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConnsPerHost = idleConnections

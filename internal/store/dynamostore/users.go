@@ -47,7 +47,9 @@ var userKind = kind[usher.User]{
 	life:     lifeAttribute,
 }
 
-func userKey(db *DB, app, key_ string) key { return key{table: db.users, hash: db.userID(app, key_)} }
+func userKey(db *DB, app, identity string) key {
+	return key{table: db.users, hash: db.userID(app, identity)}
+}
 
 func emailPartition(app, email string) string {
 	return join("users-of-email", app, usher.FoldEmail(email))
