@@ -202,10 +202,11 @@ func (s *Server) online(token usher.Secret) bool {
 	return contacts[0].Online
 }
 
-func TestAContactIsOnlineWhileItIsConnected(t *testing.T) {
-	t.Parallel()
+func TestAContactIsOnlineWhileItIsConnected(t *testing.T) { onEachStorage(t, testPresence) }
+
+func testPresence(t *testing.T, on storage) {
 	i := newIssuer(t)
-	s := start(t, options{Config: trusting(i.entry())})
+	s := start(t, options{Config: trusting(i.entry()), On: on})
 	ann, ben := i.token("ann"), i.token("ben")
 	s.wantMutual(ann, ben)
 	if s.online(ann) {
@@ -232,10 +233,11 @@ func TestAContactIsOnlineWhileItIsConnected(t *testing.T) {
 	until(t, "ben is still online", time.Minute, func() bool { return !s.online(ann) })
 }
 
-func TestACallRingsOnAfterAKill(t *testing.T) {
-	t.Parallel()
+func TestACallRingsOnAfterAKill(t *testing.T) { onEachStorage(t, testCallOverAKill) }
+
+func testCallOverAKill(t *testing.T, on storage) {
 	i := newIssuer(t)
-	s := start(t, options{Config: trusting(i.entry())})
+	s := start(t, options{Config: trusting(i.entry()), On: on})
 	annsToken, bensToken := i.token("ann"), i.token("ben")
 	s.wantMutual(annsToken, bensToken)
 	ann, ben := s.signal(annsToken, client.SignalOptions{}), s.signal(bensToken, client.SignalOptions{})

@@ -74,10 +74,13 @@ func wantContacts(ann, ben chatter, annID, benID, benUser string) {
 }
 
 func TestTheServerlessVideoChatWithACognitoPool(t *testing.T) {
-	t.Parallel()
+	onEachStorage(t, testVideoChatWithAUserPool)
+}
+
+func testVideoChatWithAUserPool(t *testing.T, on storage) {
 	c := newUserPool(t)
 	c.addUser("ben@example.org")
-	s := start(t, options{Config: trusting(c.entry()) + videoChat})
+	s := start(t, options{Config: trusting(c.entry()) + videoChat, On: on})
 	subject := func(token string) string {
 		sub, _ := claimsOf(t, payloadOf(t, token))["sub"].(string)
 		return sub
@@ -101,9 +104,12 @@ func TestTheServerlessVideoChatWithACognitoPool(t *testing.T) {
 }
 
 func TestTheServerlessVideoChatWithAnOpenIDProvider(t *testing.T) {
-	t.Parallel()
+	onEachStorage(t, testVideoChatWithAProvider)
+}
+
+func testVideoChatWithAProvider(t *testing.T, on storage) {
 	p := newProvider(t)
-	s := start(t, options{Config: trusting(p.entry()) + videoChat})
+	s := start(t, options{Config: trusting(p.entry()) + videoChat, On: on})
 	ann, ben := chatter{s, p.signIn(clientID, "ann", audience).ID}, chatter{s, p.signIn(clientID, "ben", audience).ID}
 	ann.wantJSON(200, "GET", "/user", "", `{"userId":"ann","email":"ann@example.org","name":"User ann"}`)
 	wantContacts(ann, ben, "ann", "ben", `{"userId":"ben","email":"ben@example.org","name":"User ben"}`)
