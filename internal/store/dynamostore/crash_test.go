@@ -11,6 +11,7 @@ import (
 	"usher"
 	"usher/internal/store"
 	"usher/internal/store/dynamostore"
+	"usher/internal/store/dynamotest"
 )
 
 // A node is killed after each of its requests in turn, and another one looks at
@@ -400,7 +401,7 @@ func TestCrashAfterEachRequest(t *testing.T) {
 			for n := int64(0); ; n++ {
 				acknowledged := false
 				// A request is lost before it is done, or done before its answer is lost.
-				for _, last := range []treatment{dead, lastWords} {
+				for _, last := range []dynamotest.Treatment{dynamotest.Dead, dynamotest.LastWords} {
 					acknowledged = cutShort(t, c, n, last)
 				}
 				if acknowledged || t.Failed() {
@@ -413,7 +414,7 @@ func TestCrashAfterEachRequest(t *testing.T) {
 
 // cutShort runs an operation of which only the first n requests get through, and
 // the next one as said. It reports whether the operation needed no more.
-func cutShort(t *testing.T, c crash, n int64, last treatment) (acknowledged bool) {
+func cutShort(t *testing.T, c crash, n int64, last dynamotest.Treatment) (acknowledged bool) {
 	t.Helper()
 	cfg := config(t)
 	s := &scene{T: t, ctx: t.Context(), clear: open(t, cfg), ids: usher.SystemIDs()}
@@ -426,14 +427,14 @@ func cutShort(t *testing.T, c crash, n int64, last treatment) (acknowledged bool
 	if c.before != nil {
 		c.before(s)
 	}
-	p := newProxy(t, func(_ string, i int64) treatment {
+	p := dynamotest.New(t, cfg.Endpoint, func(_ string, i int64) dynamotest.Treatment {
 		switch {
 		case i < n:
-			return passed
+			return dynamotest.Passed
 		case i == n:
 			return last
 		}
-		return dead
+		return dynamotest.Dead
 	})
 	through := cfg
 	through.Endpoint = p.URL
@@ -449,5 +450,5 @@ func cutShort(t *testing.T, c crash, n int64, last treatment) (acknowledged bool
 	if t.Failed() {
 		t.Logf("this is after %d requests, by %v, with the error %v", n, last, err)
 	}
-	return err == nil && p.count.Load() <= n
+	return err == nil && p.Requests() <= n
 }

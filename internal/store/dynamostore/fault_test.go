@@ -3,8 +3,6 @@ package dynamostore_test
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,40 +10,34 @@ import (
 
 	"usher"
 	"usher/internal/store"
+	"usher/internal/store/dynamostore"
+	"usher/internal/store/dynamotest"
 	"usher/internal/store/storetest"
 )
 
-// one in four requests meets a fault, of one kind after the other, as far as that
-// is one of the operation.
-func oneInFour(faults ...treatment) func(string, int64) treatment {
-	return func(operation string, n int64) treatment {
-		if n%4 != 1 || operation == "CreateTable" || operation == "DescribeTable" {
-			return passed
-		}
-		how := faults[int(n/4)%len(faults)]
-		switch batch := strings.HasPrefix(operation, "Batch"); {
-		case how == halved && !batch:
-			return throttled
-		case how == conflict && !slices.Contains([]string{"PutItem", "UpdateItem", "DeleteItem"}, operation):
-			return failed
-		case how != conflict && operation == "DeleteItem":
-			return throttled // else nobody can know who deleted it: see TestNobodyIsGivenAMarkInDoubt
+// oneInFour requests meets a fault.
+func oneInFour(faults ...dynamotest.Treatment) dynamotest.Treat {
+	treat := dynamotest.OneIn(4, faults...)
+	return func(operation string, n int64) dynamotest.Treatment {
+		how := treat(operation, n)
+		if operation == "DeleteItem" && how != dynamotest.Passed && how != dynamotest.Conflict {
+			return dynamotest.Throttled // else nobody can know who deleted it: see TestNobodyIsGivenAMarkInDoubt
 		}
 		return how
 	}
 }
 
 // faulty opens a store whose requests go through a proxy.
-func faulty(t *testing.T, treat func(string, int64) treatment) store.DB {
+func faulty(t *testing.T, treat dynamotest.Treat) store.DB {
 	cfg := config(t)
-	cfg.Endpoint = newProxy(t, treat).URL
+	cfg.Endpoint = dynamotest.New(t, cfg.Endpoint, treat).URL
 	return open(t, cfg)
 }
 
 func TestConformanceWithFaults(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) store.DB {
-		return faulty(t, oneInFour(throttled, halved, lost, failed, dropped))
+		return faulty(t, oneInFour(dynamotest.Throttled, dynamotest.Halved, dynamotest.Lost, dynamotest.Failed, dynamotest.Dropped))
 	})
 }
 
@@ -68,7 +60,7 @@ func outcomes(n int, f func(i int) error) (acknowledged, doubtful int) {
 }
 
 // allFaults include those after which a writer can't know.
-var allFaults = []treatment{throttled, lost, conflict, halved, failed, dropped}
+var allFaults = []dynamotest.Treatment{dynamotest.Throttled, dynamotest.Lost, dynamotest.Conflict, dynamotest.Halved, dynamotest.Failed, dynamotest.Dropped}
 
 func TestNothingAcknowledgedIsLostOrThereTwice(t *testing.T) {
 	t.Parallel()
@@ -77,7 +69,7 @@ func TestNothingAcknowledgedIsLostOrThereTwice(t *testing.T) {
 	var nodes []store.DB
 	for range 2 {
 		through := cfg
-		through.Endpoint = newProxy(t, oneInFour(allFaults...)).URL
+		through.Endpoint = dynamotest.New(t, cfg.Endpoint, oneInFour(allFaults...)).URL
 		nodes = append(nodes, open(t, through))
 	}
 	ctx, ids := t.Context(), usher.SystemIDs()
@@ -207,11 +199,11 @@ func TestNothingAcknowledgedIsLostOrThereTwice(t *testing.T) {
 func TestNobodyIsGivenAMarkInDoubt(t *testing.T) {
 	t.Parallel()
 	var once atomic.Bool
-	db := faulty(t, func(operation string, _ int64) treatment {
+	db := faulty(t, func(operation string, _ int64) dynamotest.Treatment {
 		if operation == "DeleteItem" && once.CompareAndSwap(false, true) {
-			return lost
+			return dynamotest.Lost
 		}
-		return passed
+		return dynamotest.Passed
 	})
 	now := time.Unix(0, 0)
 	mark := store.Mark{Name: "ticket", Value: []byte("who"), Expires: now.Add(time.Minute)}
@@ -223,5 +215,59 @@ func TestNobodyIsGivenAMarkInDoubt(t *testing.T) {
 	}
 	if _, err := db.Once().Take(t.Context(), now, mark.Name); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Take again: got error %v, want %v", err, store.ErrNotFound)
+	}
+}
+
+// What was done is acknowledged also where the answer never comes, and is done once.
+func TestAWriteWhoseAnswerNeverComes(t *testing.T) {
+	t.Parallel()
+	ids, app := usher.SystemIDs(), usher.DefaultApp
+	room := usher.Room{App: app, ID: ids.New(), Name: "lobby", Kind: usher.Permanent, Status: usher.RoomReady, Version: 1}
+	user := usher.User{App: app, Key: "user:" + issuer + "#ann", Email: "ann@example.org", Version: 1}
+	for name, tt := range map[string]struct {
+		operation string
+		do        func(store.DB) error
+		there     func(store.DB) (int, error)
+	}{
+		"a room": {"PutItem", func(db store.DB) error { return db.Rooms().Create(t.Context(), room) }, func(db store.DB) (int, error) {
+			list, err := db.Rooms().List(t.Context(), store.RoomQuery{App: app})
+			return len(list), err
+		}},
+		"a user": {"UpdateItem", func(db store.DB) error { return db.Users().Create(t.Context(), user) }, func(db store.DB) (int, error) {
+			list, err := db.Users().List(t.Context(), app, "", 0)
+			return len(list), err
+		}},
+		"a taking": {"PutItem", func(db store.DB) error {
+			_, err := db.Takings().Append(t.Context(), usher.Taking{ID: ids.New(), App: app, Kind: usher.Revocation})
+			return err
+		}, func(db store.DB) (int, error) {
+			list, err := db.Takings().After(t.Context(), 0, 0)
+			return len(list), err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config(t)
+			clear := open(t, cfg)
+			var late atomic.Int64
+			cfg.Timeout = 5 * time.Second
+			cfg.Endpoint = dynamotest.New(t, cfg.Endpoint, func(operation string, _ int64) dynamotest.Treatment {
+				if operation == tt.operation && late.Add(1) == 1 {
+					return dynamotest.Late
+				}
+				return dynamotest.Passed
+			}).URL
+			db, err := dynamostore.Open(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = tt.do(db)
+			if late.Load() == 0 {
+				t.Fatalf("there was no %s", tt.operation)
+			}
+			if n, lookErr := tt.there(clear); err != nil || lookErr != nil || n != 1 {
+				t.Errorf("got error %v, and then there are %d, error %v; want 1", err, n, lookErr)
+			}
+		})
 	}
 }

@@ -10,26 +10,27 @@ import (
 	"usher"
 	"usher/internal/store"
 	"usher/internal/store/dynamostore"
+	"usher/internal/store/dynamotest"
 )
 
 // heldUp returns a store on the tables of cfg, whose first request of an
 // operation is held up while something else happens, and then treated as said. If
 // that is not that it passes, it was the last.
-func heldUp(t *testing.T, cfg dynamostore.Config, operation string, then treatment, meanwhile func()) *dynamostore.DB {
+func heldUp(t *testing.T, cfg dynamostore.Config, operation string, then dynamotest.Treatment, meanwhile func()) *dynamostore.DB {
 	t.Helper()
 	var once sync.Once
 	var ended atomic.Bool
-	cfg.Endpoint = newProxy(t, func(name string, _ int64) treatment {
-		how := passed
+	cfg.Endpoint = dynamotest.New(t, cfg.Endpoint, func(name string, _ int64) dynamotest.Treatment {
+		how := dynamotest.Passed
 		if name == operation {
 			once.Do(func() {
 				meanwhile()
 				how = then
-				ended.Store(then != passed)
+				ended.Store(then != dynamotest.Passed)
 			})
 		}
-		if how == passed && ended.Load() {
-			return dead
+		if how == dynamotest.Passed && ended.Load() {
+			return dynamotest.Dead
 		}
 		return how
 	}).URL
@@ -49,7 +50,7 @@ func TestANameIsNotHadTwiceThoughItsTakerWasHeldUp(t *testing.T) {
 		return usher.Room{App: usher.DefaultApp, ID: ids.New(), Name: "lobby", Kind: usher.Permanent, Status: usher.RoomReady, Version: 1}
 	}
 	first, second := room(), room()
-	slow := heldUp(t, cfg, "UpdateItem", passed, func() {
+	slow := heldUp(t, cfg, "UpdateItem", dynamotest.Passed, func() {
 		if err := clear.Rooms().Create(ctx, second); err != nil {
 			t.Errorf("Create while another is held up: %v", err)
 		}
@@ -77,7 +78,7 @@ func TestAContactOfAnErasedUserDoesNotComeBackWithTheUser(t *testing.T) {
 		}
 	}
 	// The writer dies right after it has written the row.
-	slow := heldUp(t, cfg, "PutItem", lastWords, func() {
+	slow := heldUp(t, cfg, "PutItem", dynamotest.LastWords, func() {
 		if _, err := clear.Users().Delete(ctx, bob.App, bob.Key); err != nil {
 			t.Error(err)
 		}
@@ -104,7 +105,7 @@ func TestNoNumberIsGivenTwiceThoughAWriterWasHeldUp(t *testing.T) {
 	t.Parallel()
 	cfg, ctx := config(t), t.Context()
 	clear := open(t, cfg)
-	slow := heldUp(t, cfg, "UpdateItem", passed, func() {
+	slow := heldUp(t, cfg, "UpdateItem", dynamotest.Passed, func() {
 		if _, err := clear.Record().Append(ctx, batchOf(10)); err != nil {
 			t.Error(err)
 		}
@@ -132,7 +133,7 @@ func TestNoChangeOfADocumentIsLostThoughAWriterWasHeldUp(t *testing.T) {
 	entries := func(first, last int64, body string) store.Entries {
 		return store.Entries{First: first, Last: last, At: moment, Body: []byte(body)}
 	}
-	slow := heldUp(t, cfg, "PutItem", passed, func() {
+	slow := heldUp(t, cfg, "PutItem", dynamotest.Passed, func() {
 		for _, err := range []error{
 			clear.Documents().Append(ctx, room, entries(1, 2, "theirs")),
 			clear.Documents().PutPart(ctx, room, "snapshot", 0, []byte("all")),
@@ -168,7 +169,7 @@ func TestNoByteIsTrimmedTwiceThoughATrimWasHeldUp(t *testing.T) {
 	if n, err := clear.Record().Trim(ctx, time.Time{}, 60); err != nil || n != 0 {
 		t.Fatalf("%d batches were trimmed, error %v", n, err)
 	}
-	slow := heldUp(t, cfg, "UpdateItem", passed, func() {
+	slow := heldUp(t, cfg, "UpdateItem", dynamotest.Passed, func() {
 		if n, err := clear.Record().Trim(ctx, time.Time{}, 50); err != nil || n != 1 {
 			t.Errorf("%d batches were trimmed meanwhile, error %v", n, err)
 		}
@@ -187,7 +188,7 @@ func TestWhatIsLeftOverIsDeletedWhenItIsOld(t *testing.T) {
 	clear := open(t, cfg)
 	room := usher.Room{App: usher.DefaultApp, ID: usher.SystemIDs().New(), Kind: usher.Ephemeral, Status: usher.RoomReady, Due: moment, Version: 1}
 	// Its entries are written, and then its writer dies.
-	dying := heldUp(t, cfg, "UpdateItem", dead, func() {})
+	dying := heldUp(t, cfg, "UpdateItem", dynamotest.Dead, func() {})
 	_ = dying.Rooms().Create(ctx, room)
 	if _, err := clear.Record().Append(ctx, batchOf(10)); err != nil {
 		t.Fatal(err)

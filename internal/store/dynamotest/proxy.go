@@ -1,4 +1,6 @@
-package dynamostore_test
+// Package dynamotest stands between a store and a DynamoDB, and does to its
+// requests what a network, and DynamoDB itself, may do to them.
+package dynamotest
 
 import (
 	"bytes"
@@ -8,70 +10,99 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 )
 
-// proxy stands between a store and dynalite and does to requests what a network,
-// and DynamoDB itself, may do to them.
-type proxy struct {
-	*httptest.Server
-	t      testing.TB
-	target string
-	// treat decides what becomes of a request, by the name of its operation and
-	// by how many there were before it.
-	treat func(operation string, n int64) treatment
-	count atomic.Int64
-}
+// Treatment is what becomes of a request.
+type Treatment int
 
-// treatment is what becomes of a request.
-type treatment int
-
+// The treatments.
 const (
-	passed    treatment = iota
-	throttled           // refused, and can be tried again
-	failed              // answered with an error of the server, and not done
-	lost                // done, but the connection breaks before the answer
-	dropped             // the connection breaks before it is done
-	halved              // of a batch only a part is done
-	conflict            // answered as if its condition did not hold
-	dead                // not done, and refused for good
-	lastWords           // done, but refused for good
+	Passed    Treatment = iota
+	Throttled           // refused, and can be tried again
+	Failed              // answered with an error of the server, and not done
+	Lost                // done, but the connection breaks before the answer
+	Late                // done, but the answer does not come while it is waited for
+	Dropped             // the connection breaks before it is done
+	Halved              // of a batch only a part is done
+	Conflict            // answered as if its condition did not hold
+	Dead                // not done, and refused for good
+	LastWords           // done, but refused for good
 )
 
-func newProxy(t testing.TB, treat func(string, int64) treatment) *proxy {
-	p := &proxy{t: t, target: endpoint(t), treat: treat}
+// Treat decides what becomes of a request, by the name of its operation and by
+// how many there were before it.
+type Treat func(operation string, n int64) Treatment
+
+// OneIn treats one of so many requests to a fault, of one kind after the other,
+// as far as that is one of the operation. What makes tables is spared.
+func OneIn(many int64, faults ...Treatment) Treat {
+	return func(operation string, n int64) Treatment {
+		if n%many != 1 || operation == "CreateTable" || operation == "DescribeTable" {
+			return Passed
+		}
+		how := faults[int(n/many)%len(faults)]
+		switch {
+		case how == Halved && !strings.HasPrefix(operation, "Batch"):
+			return Throttled
+		case how == Conflict && !slices.Contains([]string{"PutItem", "UpdateItem", "DeleteItem"}, operation):
+			return Failed
+		}
+		return how
+	}
+}
+
+// Proxy passes requests on to a DynamoDB.
+type Proxy struct {
+	*httptest.Server
+	target string
+	treat  Treat
+	count  atomic.Int64
+}
+
+// New starts a proxy for the DynamoDB at an address, which ends with the test.
+func New(t testing.TB, target string, treat Treat) *Proxy {
+	p := &Proxy{target: target, treat: treat}
 	p.Server = httptest.NewServer(p)
 	t.Cleanup(p.Close)
 	return p
 }
 
+// Requests returns how many there were.
+func (p *Proxy) Requests() int64 { return p.count.Load() }
+
 // ServeHTTP implements [http.Handler].
-func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	switch how := p.treat(operation, p.count.Add(1)-1); how {
-	case throttled:
+	case Throttled:
 		refuse(w, http.StatusBadRequest, "ProvisionedThroughputExceededException")
-	case failed:
+	case Failed:
 		refuse(w, http.StatusInternalServerError, "InternalServerError")
-	case conflict:
+	case Conflict:
 		refuse(w, http.StatusBadRequest, "ConditionalCheckFailedException")
-	case dead:
+	case Dead:
 		refuse(w, http.StatusBadRequest, "AccessDeniedException")
-	case dropped:
+	case Dropped:
 		panic(http.ErrAbortHandler)
-	case lost, lastWords:
+	case Lost, Late, LastWords:
 		p.forward(httptest.NewRecorder(), r, body)
-		if how == lost {
+		switch how {
+		case Late:
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler)
+		case Lost:
 			panic(http.ErrAbortHandler)
 		}
 		refuse(w, http.StatusBadRequest, "AccessDeniedException")
-	case halved:
+	case Halved:
 		p.halve(w, r, operation, body)
 	default:
 		p.forward(w, r, body)
@@ -91,7 +122,7 @@ func answer(w http.ResponseWriter, status int, body []byte) {
 
 // forward has dynalite answer a request. What is cut short there, when the test
 // ends, is of no interest.
-func (p *proxy) forward(w http.ResponseWriter, r *http.Request, body []byte) {
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, body []byte) {
 	out, err := http.NewRequestWithContext(r.Context(), r.Method, p.target, bytes.NewReader(body))
 	if err != nil {
 		panic(err)
@@ -111,7 +142,7 @@ func (p *proxy) forward(w http.ResponseWriter, r *http.Request, body []byte) {
 }
 
 // halve has the first half of a batch done, and says that the rest was not.
-func (p *proxy) halve(w http.ResponseWriter, r *http.Request, operation string, body []byte) {
+func (p *Proxy) halve(w http.ResponseWriter, r *http.Request, operation string, body []byte) {
 	var request map[string]json.RawMessage
 	var tables map[string]json.RawMessage
 	check(json.Unmarshal(body, &request))
