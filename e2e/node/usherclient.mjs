@@ -1,7 +1,7 @@
 // The SDK in Node.js, which a test drives: people by name, each with a client of
 // their own, and their calls and rooms.
 import WebSocket from 'ws';
-import {Client, devSignIn} from '../../sdk/js/dist/index.js';
+import {all, Client, devSignIn, each, Operator, redeem} from '../../sdk/js/dist/index.js';
 import {serve} from './driver.mjs';
 
 const url = process.env.E2E_SERVER;
@@ -62,6 +62,36 @@ serve(
             const user = await client.api.user();
             return {user: hello.userId, id: user.id, key: user.key};
         },
+        /** api calls a method of the API, or of that of operators, and returns the answer, or the error as a problem. */
+        async api({name, method, args = [], operator = false}) {
+            const {api} = person(name).client;
+            const on = operator ? new Operator(api.http) : api;
+            try {
+                return {answer: (await on[method](...args)) ?? null};
+            } catch ({code, status, decision, fields, requestId}) {
+                return {code, status, decision, fields, requestId};
+            }
+        },
+        /** roomNames goes through all rooms of a person, two at a time. */
+        async roomNames({name, most}) {
+            const {api} = person(name).client;
+            const names = [];
+            for await (const room of each('rooms', page => api.rooms(page), 2)) names.push(room.name);
+            return {names, first: (await all('rooms', page => api.rooms(page), most)).map(room => room.name)};
+        },
+        /** guest enters as whoever has the code of an invite. */
+        async guest({name, code}) {
+            const {token, guest} = await redeem(url, code, name);
+            const client = new Client({url, signIn: () => token, environment: {WebSocket}});
+            const p = {client, said: [], left: [], hellos: []};
+            people.set(name, p);
+            await client.connect();
+            p.link = await client.rooms.join({room: guest.room});
+            p.link.on('left', left => p.left.push(left));
+            p.link.on('mute', ({payload}) => p.said.push(payload.kind));
+            return {participant: p.link.participant, role: p.link.role, kind: (await client.api.me()).kind};
+        },
+        mute: ({name, participant}) => person(name).link.askToMute(participant, 'audio'),
         async befriend({name, other}) {
             const contact = await person(name).client.api.addContact({email: `${other}@example.org`});
             return contact.id;

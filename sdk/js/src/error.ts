@@ -11,16 +11,34 @@ export interface ErrorDetails {
   readonly status?: number | undefined;
   /** In how many seconds to try again, where the server said so. */
   readonly retryAfter?: number | undefined;
+  /** What is wrong with single fields of a request. */
+  readonly fields?: readonly FieldProblem[] | undefined;
+  /** By which the request is found in the server's log. */
+  readonly requestId?: string | undefined;
   readonly cause?: unknown;
+}
+
+/** What is wrong with one field of a request. */
+export interface FieldProblem {
+  readonly field: string;
+  readonly message: string;
 }
 
 /** A failure that a program can tell by its code, and a person by its message. */
 export class UsherError extends Error {
   override readonly name = 'UsherError';
+  /** That trying again in the same way can't help. */
   readonly final: boolean;
+  /** The id of a refusal in the server's record: `usher explain` explains it. */
   readonly decision: string | undefined;
+  /** The HTTP status, if there was an answer. */
   readonly status: number | undefined;
+  /** In how many seconds to try again, where the server said so. */
   readonly retryAfter: number | undefined;
+  /** What is wrong with single fields of the request, for forms. */
+  readonly fields: readonly FieldProblem[];
+  /** By which the request is found in the server's log. */
+  readonly requestId: string | undefined;
 
   constructor(
     readonly code: string,
@@ -32,6 +50,8 @@ export class UsherError extends Error {
     this.decision = details.decision;
     this.status = details.status;
     this.retryAfter = details.retryAfter;
+    this.fields = details.fields ?? [];
+    this.requestId = details.requestId;
   }
 }
 

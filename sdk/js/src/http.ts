@@ -1,5 +1,5 @@
 import type { Environment } from './environment.js';
-import { UsherError } from './error.js';
+import { UsherError, type FieldProblem } from './error.js';
 
 /** Says who calls: returns a token. fresh asks for another than last time, which was refused or has expired. */
 export type SignIn = (wanted: { readonly fresh: boolean }) => string | Promise<string>;
@@ -11,6 +11,8 @@ export interface Call {
   readonly path: readonly string[];
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   readonly body?: unknown;
+  /** Headers beside those of every call; one that is undefined is left out. */
+  readonly headers?: Readonly<Record<string, string | undefined>>;
   /** That the call needs no token. */
   readonly anonymous?: boolean;
 }
@@ -38,6 +40,7 @@ export class Http {
 
   async #send(call: Call, fresh: boolean): Promise<Response> {
     const headers: Record<string, string> = { Accept: 'application/json' };
+    for (const [name, value] of Object.entries(call.headers ?? {})) if (value !== undefined) headers[name] = value;
     if (!call.anonymous) headers['Authorization'] = `Bearer ${await this.signIn({ fresh })}`;
     const init: RequestInit = { method: call.method, headers, cache: 'no-store', credentials: 'omit' };
     if (call.body !== undefined) {
@@ -76,9 +79,19 @@ async function refusal(response: Response): Promise<UsherError> {
   } catch {
     problem = undefined; // something between us and the server answered in its own form
   }
-  const { code, detail, decision } = (problem ?? {}) as Record<string, unknown>;
+  const { code, detail, decision, fields, request_id: requestId } = (problem ?? {}) as Record<string, unknown>;
   if (typeof code !== 'string' || typeof detail !== 'string') {
     return new UsherError(`http_${status}`, `The answer was ${status}, not in the form of an Usher.`, details);
   }
-  return new UsherError(code, detail, { ...details, decision: typeof decision === 'string' ? decision : undefined });
+  return new UsherError(code, detail, {
+    ...details,
+    decision: typeof decision === 'string' ? decision : undefined,
+    requestId: typeof requestId === 'string' ? requestId : undefined,
+    fields: Array.isArray(fields) ? (fields as unknown[]).filter(isFieldProblem) : [],
+  });
+}
+
+function isFieldProblem(value: unknown): value is FieldProblem {
+  const { field, message } = (value ?? {}) as Record<string, unknown>;
+  return typeof field === 'string' && typeof message === 'string';
 }
