@@ -7,15 +7,15 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 TESTFLAGS   ?=
 export CGO_ENABLED ?= 1
 
-.PHONY: run build test sdk check deps race e2e converge bench fuzz generate vuln clean
+.PHONY: run build web test sdk check deps race e2e converge bench fuzz generate vuln clean
 
 run: build
 	./bin/usher serve --dev
 
-build:
+build: web
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/usher ./cmd/usher
 
-test: deps check vuln sdk
+test: deps web check vuln sdk
 	$(GO) test -race -timeout 30m $(TESTFLAGS) ./...
 
 # check is everything that reads the code without running it.
@@ -29,6 +29,10 @@ check:
 # deps installs what the tests need beyond Go, and says what it can't.
 deps:
 	GO=$(GO) ./scripts/test-deps
+
+# web builds the page to call from, where there is Node.js.
+web:
+	./scripts/build-web
 
 # sdk builds and tests the client for browsers and Node.js.
 sdk: deps

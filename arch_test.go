@@ -45,6 +45,7 @@ var floors = []struct {
 	{"usher/internal/compat/*", 6},
 	{"usher/internal/config", 6},
 	{"usher/internal/config/*", 7}, // generators
+	{"usher/web", 6},
 	{"usher/cmd/*", 7},
 	{"usher/e2e", 8},
 	{"usher/e2e/*", 8},

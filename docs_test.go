@@ -23,7 +23,7 @@ func TestEveryDirectDependencyHasItsReason(t *testing.T) {
 			want = append(want, module)
 		}
 	}
-	for _, file := range []string{"e2e/node/package.json", "sdk/js/package.json"} {
+	for _, file := range []string{"e2e/node/package.json", "sdk/js/package.json", "web/package.json"} {
 		var npm struct{ Dependencies, DevDependencies map[string]string }
 		if err := json.Unmarshal([]byte(read(t, file)), &npm); err != nil {
 			t.Fatal(err)

@@ -62,6 +62,15 @@ func openRoutes(participant usher.ID) map[string]openRoute {
 		"GET /presence/{room}/{key}":                                 {status: 401},
 		"GET /docs/{document}":                                       {status: 401},
 		"GET /ws":                                                    {status: 400},
+		"GET /api/v1/web/config":                                     {status: 200},
+		"GET /{$}":                                                   {status: 200},
+		"GET /join":                                                  {status: 200},
+		"GET /room/{room}":                                           {status: 200},
+		"GET /signed-in":                                             {status: 200},
+		"GET /console":                                               {status: 200},
+		"GET /console/{page}":                                        {status: 200},
+		"GET /console/{page}/{item}":                                 {status: 200},
+		"GET /assets/{file}":                                         {status: 404},
 	}
 }
 
@@ -168,6 +177,7 @@ func (o *outside) furnish(t *testing.T) {
 		"channel": "lobby", "role": "publisher", "tokentype": "uid", "uid": "7", "rtmuid": "ann", "chatid": "ann",
 		"user": url.PathEscape(user.Key), "contactId": "bob",
 		"document": "doc_" + string(room.ID), "key": "cursor",
+		"page": "rooms", "item": string(room.ID), "file": "none.js",
 	}
 }
 

@@ -41,6 +41,7 @@ import (
 	"usher/internal/store/cached"
 	"usher/internal/store/sqlstore"
 	"usher/internal/turn"
+	"usher/web"
 )
 
 // server is everything that answers, wired together. It is the only place that
@@ -55,6 +56,7 @@ type server struct {
 	roomservice *compatroomservice.Service
 	hub         *signaling.Hub // nil unless configured
 	relay       *turn.Server   // nil unless configured
+	web         *web.Web       // nil unless configured
 	handler     http.Handler
 	draining    atomic.Bool
 	// commitFailed is set from a commit that failed to the next that did not.
@@ -137,6 +139,11 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 		Access: s.access, Hub: s.documents, MaxValue: cfg.Collab.MaxValue, Logger: o.Logger,
 		Lifetime: min(cfg.Compat.RoomService.Lifetime, cfg.Policy.MaxLifetime),
 	})
+	if cfg.Web.Enabled {
+		if s.web, err = web.New(web.Config{Connect: cfg.WebOrigins()}); err != nil {
+			return s, err
+		}
+	}
 	s.handler, err = httpd.New(httpd.Config{
 		Identity: s.access.Authenticator(s.callers.chain), Logger: o.Logger, Metrics: httpd.NewMetrics(registry),
 		RequestIDs: ids, LoopbackOnly: cfg.Dev, Limits: cfg.Limits, Proxies: cfg.Server.Proxies(),
@@ -153,7 +160,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 
 // dialects is the list of everything that is served.
 func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prometheus.Registry) []httpd.Dialect {
-	native := api.New(api.Config{Access: s.access, Origins: cfg.Server.Origins, DevLogin: s.callers.dev})
+	native := api.New(api.Config{Access: s.access, Origins: cfg.Server.Origins, DevLogin: s.callers.dev, Web: signIn(cfg)})
 	operations := httpd.Operations{
 		Ready:   s.ready,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
@@ -162,6 +169,9 @@ func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prome
 	dialects := append(operations.Dialects(), native.Dialect())
 	if cfg.Dev {
 		dialects = append(dialects, native.DevDialect())
+	}
+	if s.web != nil {
+		dialects = append(dialects, s.web.Dialect())
 	}
 	if s.hub != nil {
 		dialects = append(dialects, s.hub.Dialect())

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"usher"
+	"usher/client"
 	"usher/internal/access"
 	"usher/internal/httpd"
 	"usher/internal/identity"
@@ -32,6 +33,8 @@ type Config struct {
 	Origins []string
 	// DevLogin is the login of development mode, and nil elsewhere.
 	DevLogin *identity.DevLogin
+	// Web is how the page signs people in.
+	Web client.WebConfig
 }
 
 // API serves the native API.
@@ -98,6 +101,7 @@ func (a *API) peopleRoutes() []httpd.Route {
 		{Pattern: "DELETE " + base + "/rooms/{room}/bans/{ban}", Caller: httpd.Known, Scope: usher.ParticipantWrite, Handle: a.unban},
 
 		{Pattern: "GET " + base + "/me", Caller: httpd.Known, Handle: a.me},
+		{Pattern: "GET " + base + "/web/config", Caller: httpd.Anyone, Handle: a.webConfig},
 		{Pattern: "GET " + base + "/openapi.yaml", Caller: httpd.Known, Handle: serveSpec},
 	}
 }

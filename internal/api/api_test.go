@@ -127,7 +127,7 @@ func newServer(t *testing.T, change ...func(*settings)) *server {
 			Identity: identity.Chain{tokens{}, guests, login, &identity.APIKeys{Clients: db.Clients(), Now: s.clock, Logger: logger}},
 			Logger:   logger, Metrics: httpd.NewMetrics(registry), RequestIDs: usher.SystemIDs(),
 		},
-		api: api.Config{DevLogin: login},
+		api: api.Config{DevLogin: login, Web: client.WebConfig{SignIn: client.SignInByName}},
 	}
 	for _, f := range change {
 		f(&set)

@@ -7,6 +7,12 @@ import (
 	"usher/internal/httpd"
 )
 
+// webConfig tells the page how to sign people in, before anybody is known.
+func (a *API) webConfig(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Cache-Control", "no-cache")
+	return httpd.JSON(w, http.StatusOK, a.Web)
+}
+
 // me tells a caller as whom it is known.
 func (a *API) me(w http.ResponseWriter, r *http.Request) error {
 	id := httpd.Identity(r.Context())

@@ -195,6 +195,7 @@ func TestEveryStatusOfEveryOperation(t *testing.T) {
 		{"a back end is revoked", request{operator, "DELETE", clients + "/" + string(backend.ID), "", nil}, 200, ""},
 		{"a back end is revoked again", request{operator, "DELETE", clients + "/" + string(backend.ID), "", nil}, 410, "client_revoked"},
 
+		{"nobody asks how to sign in at the page", request{nobody, "GET", "/api/v1/web/config", "", nil}, 200, ""},
 		{"the document is read", request{owner, "GET", "/api/v1/openapi.yaml", "", nil}, 200, ""},
 		{"nobody reads the document", request{nobody, "GET", "/api/v1/openapi.yaml", "", nil}, 401, "credentials_required"},
 		{"the document is read for no subject", request{owner, "GET", "/api/v1/openapi.yaml", "", actAsNobody}, 400, "subject_invalid"},

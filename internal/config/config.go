@@ -64,6 +64,7 @@ type Config struct {
 	TURN       turnrest.Config `yaml:"turn"`
 	TURNServer turn.Config     `yaml:"turnServer"`
 	Collab     collab.Config   `yaml:"collab"`
+	Web        Web             `yaml:"web"`
 	Log        Log             `yaml:"log"`
 	Compat     Compat          `yaml:"compat"`
 }
@@ -180,6 +181,7 @@ func Default() Config {
 		Janus:      janus.DefaultConfig(),
 		TURNServer: turn.DefaultConfig(),
 		Collab:     collab.DefaultConfig(),
+		Web:        Web{Enabled: true},
 		Log:        Log{Level: "info", Format: "text"},
 		Compat: Compat{
 			VPaaS:       VPaaSDialect{Enabled: true, Access: httpd.ByIdentity},

@@ -39,6 +39,7 @@ func (c Config) Validate() []usher.FieldProblem {
 	v.section("collab", c.Collab.Validate())
 	v.vpaas(c)
 	v.platforms(c)
+	v.web(c)
 	_, known := logLevels[c.Log.Level]
 	v.check("log.level", known, "must be debug, info, warn or error")
 	v.check("log.format", c.Log.Format == "text" || c.Log.Format == "json", "must be text or json")

@@ -21,4 +21,13 @@ var anyone = []string{
 	"GET /presence/{room}/{key}",                                 // the same
 	"GET /docs/{document}",                                       // the same
 	"GET /ws",                                                    // the first message is the session token
+	"GET /api/v1/web/config",                                     // how the page signs people in
+	"GET /{$}",                                                   // the page, which holds nothing
+	"GET /join",                                                  // the same
+	"GET /room/{room}",                                           // the same
+	"GET /signed-in",                                             // the same
+	"GET /console",                                               // the same: what it shows, it asks for with a token
+	"GET /console/{page}",                                        // the same
+	"GET /console/{page}/{item}",                                 // the same
+	"GET /assets/{file}",                                         // scripts and styles of the page
 }

@@ -1,0 +1,36 @@
+import '@mantine/core/styles.css';
+import 'virtual:theme.css';
+import './base.css';
+import { Center, Loader, MantineProvider } from '@mantine/core';
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { lazy, StrictMode, Suspense } from 'react';
+import { createRoot } from 'react-dom/client';
+import { useStrings } from './i18n.tsx';
+import { theme } from './theme.ts';
+
+/** The two pages are loaded apart, so that who calls does not load what operators see. */
+const App = lazy(() => import('./app/App.tsx'));
+const Console = lazy(() => import('./console/Console.tsx'));
+
+function Waiting() {
+  const s = useStrings();
+  return (
+    <Center h="100vh">
+      <Loader aria-label={s.loading} />
+    </Center>
+  );
+}
+
+const isConsole = location.pathname === '/console' || location.pathname.startsWith('/console/');
+const queries = new QueryClient({ defaultOptions: { queries: { retry: 1, refetchOnWindowFocus: true } } });
+
+createRoot(document.getElementById('root')!).render(
+  <StrictMode>
+    {/* The theme's variables and Mantine's classes are in files: the content security policy has no inline styles. */}
+    <MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withGlobalClasses={false} deduplicateCssVariables={false}>
+      <QueryClientProvider client={queries}>
+        <Suspense fallback={<Waiting />}>{isConsole ? <Console /> : <App />}</Suspense>
+      </QueryClientProvider>
+    </MantineProvider>
+  </StrictMode>,
+);
