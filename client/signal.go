@@ -112,7 +112,7 @@ type SignalOptions struct {
 type Signal struct {
 	conn  *websocket.Conn
 	hello Hello
-	in    chan Message
+	in    chan *Message // pointers, since room for all of them is reserved
 	done  chan struct{} // closed after end was set
 	end   *SignalClosed
 	left  chan struct{} // closed by Close and Drop
@@ -154,7 +154,7 @@ func (a *API) Signal(ctx context.Context, o SignalOptions) (*Signal, error) {
 		return nil, errors.New("client: signal: the server can't be reached")
 	}
 	conn.SetReadLimit(maxSignal)
-	s := &Signal{conn: conn, in: make(chan Message, signalBuffer), done: make(chan struct{}), left: make(chan struct{}), waiting: make(map[string]chan Message), seq: o.Seq}
+	s := &Signal{conn: conn, in: make(chan *Message, signalBuffer), done: make(chan struct{}), left: make(chan struct{}), waiting: make(map[string]chan Message), seq: o.Seq}
 	if !o.InURL {
 		if err := s.greet(ctx, a.token, o); err != nil {
 			_ = conn.CloseNow()
@@ -253,7 +253,7 @@ func (s *Signal) handOn(m Message) {
 		return
 	}
 	select {
-	case s.in <- m:
+	case s.in <- &m:
 	case <-s.left: // nobody receives any more
 	}
 }
@@ -277,19 +277,19 @@ func (s *Signal) answer(m Message) bool {
 func (s *Signal) Receive(ctx context.Context) (Message, error) {
 	select {
 	case m := <-s.in:
-		return s.note(m), nil
+		return s.note(*m), nil
 	default:
 	}
 	select {
 	case m := <-s.in:
-		return s.note(m), nil
+		return s.note(*m), nil
 	case <-s.done:
 	case <-ctx.Done():
 		return Message{}, ctx.Err()
 	}
 	select {
 	case m := <-s.in:
-		return s.note(m), nil
+		return s.note(*m), nil
 	default:
 		return Message{}, s.end
 	}
