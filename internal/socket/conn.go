@@ -18,7 +18,13 @@ type Conn struct {
 	conn        net.Conn
 	subprotocol string
 
-	// The read loop's own.
+	state   atomic.Int32 // whether anybody reads: see wake
+	last    atomic.Bool  // the watcher has said that nothing more will come
+	watched bool         // by the group's watcher; set before the first message
+	fd      int          // the descriptor, if watched
+
+	// Who reads has what follows for itself.
+	handler    Handler
 	in         input
 	scratch    [14]byte // a frame's head while it is read
 	partial    []byte   // the fragments so far
@@ -74,11 +80,11 @@ func (c *Conn) Close(code Code, reason string) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.end(code, reason)
+	c.bid(code, reason)
 }
 
-// end begins the closing. c.mu is held.
-func (c *Conn) end(code Code, reason string) {
+// bid begins the closing. c.mu is held.
+func (c *Conn) bid(code Code, reason string) {
 	if c.closing {
 		return
 	}
@@ -98,7 +104,15 @@ func (c *Conn) cutOff(code Code) {
 	}
 	c.queue, c.pong, c.waiting = nil, nil, 0
 	c.mu.Unlock()
+	c.sever()
+}
+
+// sever closes the socket. Who reads notices; nobody may be reading.
+func (c *Conn) sever() {
 	_ = c.conn.Close()
+	if c.wake() {
+		go c.run()
+	}
 }
 
 // tick pings a silent peer, gives up a dead one, and cuts off one that takes too
@@ -109,7 +123,7 @@ func (c *Conn) tick() {
 		early := time.Since(c.group.start) < c.partBy // it was due as a ping when Close was called
 		c.mu.Unlock()
 		if !early {
-			_ = c.conn.Close()
+			c.sever()
 		}
 		return
 	}
@@ -119,7 +133,7 @@ func (c *Conn) tick() {
 	switch {
 	case silent >= cfg.IdleTimeout:
 		c.dropQueue()
-		c.end(CodeIdle, "nothing was heard for too long")
+		c.bid(CodeIdle, "nothing was heard for too long")
 		return
 	case silent < cfg.PingEvery:
 		c.timer.Reset(min(cfg.PingEvery, cfg.IdleTimeout) - silent)
@@ -135,16 +149,66 @@ func (c *Conn) tick() {
 // hear notes that the peer is there.
 func (c *Conn) hear() { c.heard.Store(int64(time.Since(c.group.start))) }
 
-// serve reads until the connection is over, and returns when nothing of it runs.
-func (c *Conn) serve(open func(*Conn) Handler) {
-	var h Handler
-	if c.aside("open", func() { h = open(c) }); h != nil {
-		c.depart(c.read(h))
+// begin opens the connection, and reads from it.
+func (c *Conn) begin(open func(*Conn) Handler) {
+	if c.group.watch(c) {
+		c.contain("open", func() { c.handler = open(c) })
 	} else {
+		c.aside("open", func() { c.handler = open(c) })
+	}
+	if c.handler == nil {
 		c.Close(CodeInternal, "")
 		c.in.drain()
+		c.end()
+		return
 	}
+	c.run()
+}
+
+// The states of a connection: at first somebody reads.
+const (
+	reading int32 = iota
+	again         // and has to look once more: something has come since
+	resting       // nobody does, until something comes
+)
+
+// wake reports whether nobody reads, so that the caller has to see to it that
+// [Conn.run] is called. Else who reads will look again.
+func (c *Conn) wake() bool {
+	for {
+		switch state := c.state.Load(); {
+		case state == again:
+			return false
+		case state == reading && c.state.CompareAndSwap(reading, again):
+			return false
+		case state == resting && c.state.CompareAndSwap(resting, reading):
+			return true
+		}
+	}
+}
+
+// run reads until the connection is over or, if it is watched, until nothing
+// more is there.
+func (c *Conn) run() {
+	for {
+		if err := c.read(); err != errLater {
+			c.depart(err)
+			c.end()
+			return
+		}
+		if c.state.CompareAndSwap(reading, resting) {
+			return
+		}
+		c.state.Store(reading)
+	}
+}
+
+// end follows the last that is read. When it returns, nothing of the connection runs.
+func (c *Conn) end() {
 	_ = c.conn.Close()
+	if c.watched {
+		c.group.unwatch(c)
+	}
 	c.in.release()
 	c.writers.Wait()
 
@@ -152,18 +216,20 @@ func (c *Conn) serve(open func(*Conn) Handler) {
 	c.timer.Stop()
 	code, clean := c.code, c.clean
 	c.mu.Unlock()
-	if h != nil {
-		c.contain("Closed", func() { h.Closed(c, code, clean) })
+	if c.handler != nil {
+		c.contain("Closed", func() { c.handler.Closed(c, code, clean) })
 	}
+	c.group.release(c)
 }
 
-// read delivers messages until there can't be more, and returns why.
-func (c *Conn) read(h Handler) error {
+// read delivers messages until there can't be more, and returns why, or errLater.
+func (c *Conn) read() error {
+	c.in.drained = false
 	for {
 		// Waiting here rather than deep in a frame keeps an idle goroutine's stack
 		// at its smallest.
 		if c.in.buffered() == 0 {
-			if err := c.in.wait(); err != nil {
+			if err := c.await(); err != nil {
 				return err
 			}
 		}
@@ -175,13 +241,26 @@ func (c *Conn) read(h Handler) error {
 		if c.isClosing() {
 			continue
 		}
-		if !c.begun { // most say who they are, which goes deep, and then nothing for long
+		if !c.begun && !c.watched { // most say who they are, which goes deep, and then nothing for long
 			c.begun = true
-			c.aside("Message", func() { h.Message(c, data) })
+			c.aside("Message", func() { c.handler.Message(c, data) })
 			continue
 		}
-		c.contain("Message", func() { h.Message(c, data) })
+		c.contain("Message", func() { c.handler.Message(c, data) })
 	}
+}
+
+// await reads what comes next into the empty buffer. If the connection is
+// watched it does not wait for that, and returns errLater.
+func (c *Conn) await() error {
+	if !c.watched {
+		return c.in.wait()
+	}
+	if c.in.drained && !c.last.Load() {
+		c.in.release()
+		return errLater
+	}
+	return c.in.look()
 }
 
 // aside contains f in another goroutine and waits for it, so that the stack that
@@ -307,7 +386,7 @@ func (c *Conn) depart(err error) {
 		// What is still queued is of no use to a peer that has left.
 		c.dropQueue()
 		c.clean = bye.code == CodeNormal
-		c.end(bye.code, "")
+		c.bid(bye.code, "")
 	}
 	c.hangUp = true
 	parted := c.parted

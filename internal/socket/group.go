@@ -26,6 +26,9 @@ type Group struct {
 	stopped    chan struct{} // not nil since Shutdown; closed when count is zero
 	stopCode   Code
 	stopReason string
+
+	watching sync.Mutex // held before watcher.mu
+	watcher  *watcher   // nil while no connection is watched
 }
 
 // NewGroup returns a group without connections.
@@ -97,7 +100,7 @@ func (g *Group) Shutdown(ctx context.Context, code Code, reason string) error {
 	case <-ctx.Done():
 	}
 	for _, c := range g.open() {
-		_ = c.conn.Close()
+		c.sever()
 	}
 	select {
 	case <-g.stopped:
@@ -134,10 +137,7 @@ func (g *Group) adopt(c *Conn, open func(*Conn) Handler) {
 	if stopping {
 		c.Close(code, reason)
 	}
-	go func() {
-		defer g.release(c)
-		c.serve(open)
-	}()
+	go c.begin(open)
 }
 
 // release gives up what reserve took; c is nil if it came to no connection.

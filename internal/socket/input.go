@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"errors"
 	"io"
 	"net"
 	"slices"
@@ -32,7 +33,13 @@ type input struct {
 	r, w int               // what of buf is still to be taken
 	n    int               // what tryRead read
 	err  error             // and how it failed
+	// later has tryRead not wait, and drained says that the last reading took all
+	// there was.
+	later, drained bool
 }
+
+// errLater says that nothing has come yet, and that nobody waits.
+var errLater = errors.New("socket: nothing to read yet")
 
 func (in *input) init(conn net.Conn) {
 	in.conn = conn
@@ -64,6 +71,7 @@ func (in *input) borrow() {
 
 // more reads at least one byte more than is buffered.
 func (in *input) more() error {
+	in.drained = false
 	if in.buffered() == 0 {
 		return in.wait()
 	}
@@ -91,6 +99,21 @@ func (in *input) wait() error {
 		in.w = copy(in.buf[:], in.small[:n])
 		return nil
 	}
+	return in.read()
+}
+
+// look reads what is there into an empty buffer. If that is nothing it returns
+// errLater, and holds none. It is for plain sockets.
+func (in *input) look() error {
+	in.later = true
+	defer func() { in.later = false }()
+	err := in.read()
+	in.drained = err == nil && in.w < bufferSize
+	return err
+}
+
+// read is wait and look.
+func (in *input) read() error {
 	in.r, in.w = 0, 0
 	if err := in.raw.Read(in.try); err != nil {
 		in.release()
@@ -98,10 +121,13 @@ func (in *input) wait() error {
 	}
 	if in.n <= 0 {
 		in.release()
-		if in.err != nil {
-			return in.err
+		switch {
+		case in.err == nil:
+			return io.EOF
+		case in.later && in.err == errNothing:
+			return errLater
 		}
-		return io.EOF
+		return in.err
 	}
 	in.w = in.n
 	return nil

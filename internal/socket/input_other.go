@@ -7,6 +7,9 @@ import (
 	"syscall"
 )
 
+// errNothing is no error: nothing is ever tried here.
+const errNothing = syscall.Errno(0)
+
 // rawConn returns nil: sockets can't be tried here, only waited for.
 func rawConn(net.Conn) syscall.RawConn { return nil }
 

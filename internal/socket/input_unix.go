@@ -21,8 +21,12 @@ func rawConn(conn net.Conn) syscall.RawConn {
 	return raw
 }
 
-// tryRead reads what is there into a borrowed buffer. If nothing is, it gives
-// the buffer back and returns false, which makes the caller wait for the peer.
+// errNothing is how reading fails if nothing is there.
+const errNothing = syscall.EAGAIN
+
+// tryRead reads what is there into a borrowed buffer. If nothing is, and it is
+// not for later, it gives the buffer back and returns false, which makes the
+// caller wait for the peer.
 func (in *input) tryRead(fd uintptr) bool {
 	in.borrow()
 	for {
@@ -31,7 +35,7 @@ func (in *input) tryRead(fd uintptr) bool {
 			break
 		}
 	}
-	if in.err == syscall.EAGAIN {
+	if in.err == errNothing && !in.later {
 		in.release()
 		return false
 	}

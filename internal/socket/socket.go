@@ -3,12 +3,14 @@
 // keep-alive, and a close that the other end gets to read. It knows nothing of
 // what the messages mean; the signaling hub and the foreign dialects share it.
 //
-// A connection costs one goroutine, its read loop, and one timer. Nothing else
+// A connection costs one timer and, with TLS and on systems other than Linux, one
+// goroutine, its read loop; plain sockets are waited for together. Nothing else
 // is held while it is idle: a read buffer is borrowed when bytes have arrived,
 // and a writer runs only while something is queued. frame.go alone touches the
 // framing library.
 //
-// Lock order: Group.mu and Conn.mu are never held together.
+// Lock order: Group.watching, watcher.mu; Group.mu and Conn.mu are never held
+// together.
 package socket
 
 import (
@@ -83,8 +85,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Handler hears what happens on one connection, from its read loop only and in
-// order, so that it needs no lock for what only it touches. While it runs,
+// Handler hears what happens on one connection, one thing at a time and in order,
+// so that it needs no lock for what only it touches. While it runs,
 // nothing more is read from that connection. A panic closes the connection with
 // [CodeInternal] and harms no other.
 type Handler interface {

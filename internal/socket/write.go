@@ -29,7 +29,7 @@ func (c *Conn) SendPrepared(m Prepared) error {
 	}
 	if held := c.waiting + c.flying; held > 0 && held+len(m.frame) > c.group.cfg.QueueLimit {
 		c.dropQueue()
-		c.end(CodeTooSlow, "reading too slowly")
+		c.bid(CodeTooSlow, "reading too slowly")
 		return ErrClosed
 	}
 	frame := m.frame
@@ -125,7 +125,7 @@ func (c *Conn) part() {
 	hangUp := c.hangUp
 	c.mu.Unlock()
 	if hangUp {
-		_ = c.conn.Close()
+		c.sever()
 		return
 	}
 	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
