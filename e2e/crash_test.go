@@ -48,6 +48,8 @@ type recordedPlace struct {
 type recorder struct {
 	rooms  []*attempt
 	places []*recordedPlace
+	// patient is for a store that may fail: what it could not do is sent again.
+	patient bool
 	// acknowledged is called after each answer.
 	acknowledged func()
 }
@@ -72,13 +74,13 @@ type load struct {
 }
 
 // loadUntil starts the workers and returns when the server has acknowledged n things.
-func (s *Server) loadUntil(ctx context.Context, name string, n int64) *load {
+func (s *Server) loadUntil(ctx context.Context, name string, n int64, patient bool) *load {
 	s.t.Helper()
 	api := s.API()
 	acknowledged, reached := countdown(n)
 	l := &load{recorders: make([]*recorder, workers), ended: make([]error, workers)}
 	for i := range l.recorders {
-		l.recorders[i] = &recorder{acknowledged: acknowledged}
+		l.recorders[i] = &recorder{acknowledged: acknowledged, patient: patient}
 		l.wg.Go(func() { l.ended[i] = l.recorders[i].work(ctx, api, fmt.Sprintf("%s-%d", name, i)) })
 	}
 	select {
@@ -127,21 +129,27 @@ func (r *recorder) work(ctx context.Context, api *client.API, name string) error
 	for n := 0; ; n++ {
 		room := &attempt{key: fmt.Sprintf("%s-%d", name, n)}
 		r.rooms = append(r.rooms, room)
-		made, err := api.CreateRoom(ctx, client.CreateRoomRequest{}, client.IdempotencyKey(room.key))
+		err := r.try(func() error {
+			made, err := api.CreateRoom(ctx, client.CreateRoomRequest{}, client.IdempotencyKey(room.key))
+			room.id = made.ID
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		room.id = made.ID
 		r.acknowledged()
 		for i := range placesPerRoom {
 			p := &recordedPlace{attempt: attempt{key: fmt.Sprintf("%s-%d", room.key, i)}, room: room.id}
 			r.places = append(r.places, p)
-			if err := p.make(ctx, api); err != nil {
+			if err := r.try(func() error { return p.make(ctx, api) }); err != nil {
 				return err
 			}
 			r.acknowledged()
 			p.sent = true
 			claimed, err := api.Claim(ctx, p.room, p.id, p.secret)
+			if r.patient && failedForNow(err) {
+				continue // a secret is good for one claim, which may have been this one
+			}
 			if err != nil {
 				return err
 			}
@@ -149,6 +157,22 @@ func (r *recorder) work(ctx context.Context, api *client.API, name string) error
 			r.acknowledged()
 		}
 	}
+}
+
+// try sends what must not be done twice until it is answered.
+func (r *recorder) try(send func() error) error {
+	for {
+		if err := send(); !r.patient || !failedForNow(err) {
+			return err
+		}
+	}
+}
+
+// failedForNow reports whether a server says that it could not do something, and
+// may have done it all the same.
+func failedForNow(err error) bool {
+	code := refusedWith(err)
+	return code == "storage_unavailable" || code == "record_unavailable"
 }
 
 func (p *recordedPlace) make(ctx context.Context, api *client.API) error {
@@ -168,7 +192,7 @@ func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 	claimed := 0
 	for n := range kills {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		l := s.loadUntil(ctx, fmt.Sprintf("kill-%d", n), 1+rand.Int64N(1000))
+		l := s.loadUntil(ctx, fmt.Sprintf("kill-%d", n), 1+rand.Int64N(1000), false)
 		s.Kill()
 		l.wait(ctx, t)
 		wantSound(t, s)

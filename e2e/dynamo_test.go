@@ -22,13 +22,13 @@ func usherWith(t testing.TB, on storage, command string) (said string, err error
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "usher.yaml")
-	if err := os.WriteFile(file, []byte("server: {http: \"127.0.0.1:0\", publicURL: \"http://127.0.0.1\"}\n"+on.Config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("server: {http: \"127.0.0.1:0\", publicURL: \"http://127.0.0.1\"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, usherBinary(t), command, "--config", file)
-	cmd.Dir, cmd.Env = dir, environ(on.Env...)
+	cmd.Dir, cmd.Env = dir, environ(on...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -52,7 +52,7 @@ type rows struct{ *driver }
 func newRows(t testing.TB, endpoint string) rows {
 	t.Helper()
 	nodeDir(t, "@aws-sdk/client-dynamodb")
-	return rows{startDriver(t, "rows.mjs", append(onDynamo(endpoint).Env, "E2E_DYNAMODB="+endpoint)...)}
+	return rows{startDriver(t, "rows.mjs", append(onDynamo(endpoint), "E2E_DYNAMODB="+endpoint)...)}
 }
 
 // want compares what a query of the program finds, in its order, but for the

@@ -46,7 +46,7 @@ type options struct {
 	// Config is a configuration (YAML) to start with outside development mode,
 	// on one port without TLS that is also the public URL.
 	Config string
-	// On is where it keeps what it knows, for a server with a configuration.
+	// On is where it keeps what it knows.
 	On storage
 	// Args and Env come on top.
 	Args, Env []string
@@ -103,12 +103,12 @@ func (s *Server) launch() {
 	o := s.options
 	args := append([]string{}, o.Under...)
 	args = append(args, usherBinary(s.t), "serve", "--data", o.Data)
-	env := environ(append(o.On.Env, o.Env...)...)
+	env := environ(slices.Concat(o.On, o.Env)...)
 	if o.Config == "" {
 		args = append(args, "--dev")
 	} else {
 		file := filepath.Join(o.Dir, "usher.yaml")
-		if err := os.WriteFile(file, []byte(o.Config+o.On.Config), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(o.Config), 0o600); err != nil {
 			s.t.Fatal(err)
 		}
 		args = append(args, "--config", file)

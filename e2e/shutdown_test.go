@@ -79,7 +79,7 @@ func TestSIGTERMUnderLoadLosesNothing(t *testing.T) {
 	for range halves {
 		begun = append(begun, s.halfSend(t))
 	}
-	l := s.loadUntil(ctx, "term", 500)
+	l := s.loadUntil(ctx, "term", 500, false)
 	mark := len(s.output.Bytes())
 	s.Terminate()
 	if err := s.output.await(ctx, "msg=\"stopping", mark); err != nil {

@@ -5,15 +5,12 @@ import (
 	"testing"
 )
 
-// storage is where a server keeps what it knows, as its configuration says.
-type storage struct {
-	Config string
-	Env    []string
-}
+// storage is where a server keeps what it knows, as its environment says.
+type storage []string
 
 // storages are the kinds of it.
 var storages = map[string]func(testing.TB) storage{
-	"on SQLite":   func(testing.TB) storage { return storage{} },
+	"on SQLite":   func(testing.TB) storage { return nil },
 	"on DynamoDB": func(t testing.TB) storage { return newTables(t, newDynamo(t)) },
 }
 
@@ -42,12 +39,10 @@ func newDynamo(t testing.TB) string {
 // the names of the video chat's own.
 func onDynamo(endpoint string) storage {
 	return storage{
-		"store: {driver: dynamodb, region: us-east-1, endpoint: \"" + endpoint + "\"}\n",
-		[]string{
-			"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
-			"CONTACTS_TABLE=my-video-chat-contacts-dev", "USERS_TABLE=my-video-chat-users-dev", "CONNECTIONS_TABLE=my-video-chat-connections-dev",
-			"USER_ID_INDEX=UserIdIndex", "USER_EMAIL_INDEX=UserIdIndex",
-		},
+		"USHER_STORE_DRIVER=dynamodb", "USHER_STORE_REGION=us-east-1", "USHER_STORE_ENDPOINT=" + endpoint,
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
+		"CONTACTS_TABLE=my-video-chat-contacts-dev", "USERS_TABLE=my-video-chat-users-dev", "CONNECTIONS_TABLE=my-video-chat-connections-dev",
+		"USER_ID_INDEX=UserIdIndex", "USER_EMAIL_INDEX=UserIdIndex",
 	}
 }
 
