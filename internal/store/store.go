@@ -61,6 +61,7 @@ type DB interface {
 	Stays() Stays
 	Record() Record
 	Sessions() Sessions
+	Attachments() Attachments
 	Documents() Documents
 	// Ping fails when the store can't serve.
 	Ping(ctx context.Context) error
@@ -360,6 +361,21 @@ type Sessions interface {
 	// Sweep deletes sessions that expired before now, at most limit of them, and
 	// returns how many there were.
 	Sweep(ctx context.Context, now time.Time, limit int) (int, error)
+}
+
+// Attachments keeps the connections that a gateway holds for us.
+type Attachments interface {
+	// Create returns ErrExists if there is one of that key.
+	Create(ctx context.Context, a usher.Attachment) error
+	Get(ctx context.Context, key usher.AttachmentKey) (usher.Attachment, error)
+	// Of returns all that a user has, by the bytes of their names.
+	Of(ctx context.Context, app, user string) ([]usher.Attachment, error)
+	// Update changes one attachment. It has it deleted by ErrDelete; then Update
+	// returns it as it was.
+	Update(ctx context.Context, key usher.AttachmentKey, change func(usher.Attachment) (usher.Attachment, error)) (usher.Attachment, error)
+	// Due returns attachments whose Due is set and not after now, the longest
+	// overdue first.
+	Due(ctx context.Context, now time.Time, limit int) ([]usher.AttachmentKey, error)
 }
 
 // Entries are a part of a document's log: changes that were written down

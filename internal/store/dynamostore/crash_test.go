@@ -342,6 +342,33 @@ var crashes = map[string]crash{
 			return h.Snapshot.ID != ""
 		},
 	},
+	"a connection is noted, prolonged and gone": {
+		run: func(s *scene, db store.DB) error {
+			key := usher.AttachmentKey{App: s.ann.App, User: s.ann.Key, Connection: "c="}
+			if err := db.Attachments().Create(s.ctx, usher.Attachment{AttachmentKey: key, ID: s.room.ID, Due: moment, Version: 1}); err != nil {
+				return err
+			}
+			for _, how := range []error{nil, store.ErrDelete} {
+				if _, err := db.Attachments().Update(s.ctx, key, func(a usher.Attachment) (usher.Attachment, error) {
+					a.Due = moment.Add(time.Second)
+					return a, how
+				}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		after: func(s *scene) bool {
+			list, err := s.clear.Attachments().Of(s.ctx, s.ann.App, s.ann.Key)
+			s.must(err)
+			due, err := s.clear.Attachments().Due(s.ctx, moment.Add(time.Hour), 0)
+			s.must(err)
+			s.agree("due", len(due) == 1, len(list) == 1)
+			err = s.clear.Attachments().Create(s.ctx, usher.Attachment{AttachmentKey: usher.AttachmentKey{App: s.ann.App, User: s.ann.Key, Connection: "c="}, Version: 1})
+			s.agree("its name is taken", errors.Is(err, store.ErrExists), len(list) == 1)
+			return len(list) == 0
+		},
+	},
 	"a stay is made": {
 		run: func(s *scene, db store.DB) error {
 			_, err := db.Stays().Change(s.ctx, usher.StayKey{App: s.room.App, Room: s.room.ID, Platform: "janus"}, func(st usher.Stay) (usher.Stay, error) {

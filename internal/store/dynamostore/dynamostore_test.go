@@ -173,6 +173,7 @@ func (n *nodes) Calls() store.Calls             { return n.one().Calls() }
 func (n *nodes) Takings() store.Takings         { return n.one().Takings() }
 func (n *nodes) Stays() store.Stays             { return n.one().Stays() }
 func (n *nodes) Sessions() store.Sessions       { return n.one().Sessions() }
+func (n *nodes) Attachments() store.Attachments { return n.one().Attachments() }
 func (n *nodes) Documents() store.Documents     { return n.one().Documents() }
 func (n *nodes) Record() store.Record           { return n.one().Record() }
 func (n *nodes) Ping(ctx context.Context) error { return n.one().Ping(ctx) }

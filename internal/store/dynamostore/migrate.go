@@ -28,7 +28,7 @@ func (db *DB) forms() []form {
 		{table: *db.own},
 		{table: *db.users, index: db.tables.UserEmail, indexHash: "email"},
 		{table: *db.contacts, index: db.tables.UserID, indexHash: "userId", indexBy: "contactEmail"},
-		{table: table{db.tables.Connections, "userId", "connectionId"}},
+		{table: *db.connections},
 	}
 }
 

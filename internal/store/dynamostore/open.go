@@ -1,6 +1,6 @@
-// Package dynamostore keeps Usher's state in DynamoDB: users and contacts in the
-// tables of the serverless video chat, as that has them, and all else in one
-// table of its own.
+// Package dynamostore keeps Usher's state in DynamoDB: users, contacts and the
+// connections that a gateway holds in the tables of the serverless video chat, as
+// that has them, and all else in one table of its own.
 //
 // It asks for nothing but writes of single items on condition, so that it needs
 // neither transactions nor expiry nor streams, and reads what must be right
@@ -82,9 +82,9 @@ type DB struct {
 	tables Tables
 	// timeout bounds one request.
 	timeout time.Duration
-	// own, users and contacts say how the items of a table are found.
-	own, users, contacts *table
-	queues               queues
+	// own, users, contacts and connections say how the items of a table are found.
+	own, users, contacts, connections *table
+	queues                            queues
 
 	// mu lets Close wait for those who are about to begin.
 	mu      sync.RWMutex
@@ -137,10 +137,11 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 			}
 		}),
 		now: cfg.Now, random: cfg.Random, log: log, issuer: cfg.Issuer, tables: cfg.Tables,
-		own:      &table{cfg.Tables.Usher, "pk", "sk"},
-		users:    &table{cfg.Tables.Users, "userId", ""},
-		contacts: &table{cfg.Tables.Contacts, "userId", "contactUserId"},
-		queues:   queues{held: make(map[key]*queue)},
+		own:         &table{cfg.Tables.Usher, "pk", "sk"},
+		users:       &table{cfg.Tables.Users, "userId", ""},
+		contacts:    &table{cfg.Tables.Contacts, "userId", "contactUserId"},
+		connections: &table{cfg.Tables.Connections, "userId", "connectionId"},
+		queues:      queues{held: make(map[key]*queue)},
 	}
 	if db.timeout = cfg.Timeout; db.timeout == 0 {
 		db.timeout = callTime
@@ -196,6 +197,9 @@ func (db *DB) Record() store.Record { return record{db} }
 // Sessions returns the sessions of opaque tokens.
 func (db *DB) Sessions() store.Sessions { return sessions{db} }
 
+// Attachments returns the connections that a gateway holds.
+func (db *DB) Attachments() store.Attachments { return attachments{db} }
+
 // Documents returns the rooms' documents.
 func (db *DB) Documents() store.Documents { return documents{db} }
 
@@ -206,7 +210,7 @@ func (db *DB) Ping(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	_, err = db.getAll(ctx, []key{{db.own, "ping", "ping"}, {table: db.users, hash: "ping"}, {db.contacts, "ping", "ping"}})
+	_, err = db.getAll(ctx, []key{{db.own, "ping", "ping"}, {table: db.users, hash: "ping"}, {db.contacts, "ping", "ping"}, {db.connections, "ping", "ping"}})
 	return err
 }
 

@@ -245,6 +245,41 @@ func TestTheVideoChatReadsOurRows(t *testing.T) {
 	}
 }
 
+func TestConnectionsAreRowsOfTheVideoChat(t *testing.T) {
+	t.Parallel()
+	p, db := videoChat(t)
+	ctx := t.Context()
+	p.put(p.tables.Connections, texts("userId", "sub-ann", "connectionId", "theirs="))
+	ours := usher.Attachment{
+		AttachmentKey: usher.AttachmentKey{App: usher.DefaultApp, User: keyOf("sub-ann"), Connection: "ours="},
+		ID:            usher.SystemIDs().New(), Due: moment, Version: 1,
+	}
+	if err := db.Attachments().Create(ctx, ours); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, r := range p.query(p.tables.Connections, "", "userId", "sub-ann") {
+		names = append(names, textOf(r, "connectionId"))
+	}
+	if want := []string{"ours=", "theirs="}; !slices.Equal(names, want) {
+		t.Errorf("the video chat's program reads the connections %q, want %q", names, want)
+	}
+	list, err := db.Attachments().Of(ctx, ours.App, ours.User)
+	if err != nil || len(list) != 2 || list[0].ID != ours.ID || list[1].Connection != "theirs=" || list[1].ID != "" {
+		t.Fatalf("got %+v, error %v", list, err)
+	}
+	if list[1].There(moment.Add(-time.Hour)) {
+		t.Error("somebody counts as there by a row that nothing prolongs")
+	}
+	// A row of theirs is deleted when it turns out that nobody is there.
+	if _, err := db.Attachments().Update(ctx, list[1].AttachmentKey, func(a usher.Attachment) (usher.Attachment, error) { return a, store.ErrDelete }); err != nil {
+		t.Fatal(err)
+	}
+	if rows := p.query(p.tables.Connections, "", "userId", "sub-ann"); len(rows) != 1 || textOf(rows[0], "connectionId") != "ours=" {
+		t.Errorf("left are %v", rows)
+	}
+}
+
 func TestMigrateRefusesTablesOfAnotherForm(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)

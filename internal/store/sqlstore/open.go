@@ -206,6 +206,9 @@ func (db *DB) Record() store.Record { return record{db} }
 // Sessions returns the sessions of opaque tokens.
 func (db *DB) Sessions() store.Sessions { return sessions{db} }
 
+// Attachments returns the connections that a gateway holds.
+func (db *DB) Attachments() store.Attachments { return attachments{db} }
+
 // Ping fails when the database can't be read, or when the writer can't begin
 // and end a transaction or is not free before ctx ends. It writes nothing.
 func (db *DB) Ping(ctx context.Context) error {

@@ -31,6 +31,9 @@ func (db againDB) Stays() store.Stays       { return againStays{db.DB.Stays()} }
 func (db againDB) Calls() store.Calls       { return againCalls{db.DB.Calls()} }
 func (db againDB) Users() store.Users       { return againUsers{db.DB.Users()} }
 func (db againDB) Sessions() store.Sessions { return againSessions{db.DB.Sessions()} }
+func (db againDB) Attachments() store.Attachments {
+	return againAttachments{db.DB.Attachments()}
+}
 
 type againRooms struct{ store.Rooms }
 
@@ -89,4 +92,10 @@ type againSessions struct{ store.Sessions }
 
 func (s againSessions) Update(ctx context.Context, token usher.Digest, change func(usher.Session) (usher.Session, error)) (usher.Session, error) {
 	return s.Sessions.Update(ctx, token, again(change))
+}
+
+type againAttachments struct{ store.Attachments }
+
+func (s againAttachments) Update(ctx context.Context, key usher.AttachmentKey, change func(usher.Attachment) (usher.Attachment, error)) (usher.Attachment, error) {
+	return s.Attachments.Update(ctx, key, again(change))
 }

@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(*testing.T) store.DB) {
 		{"Stays", stayTests},
 		{"Record", recordTests},
 		{"Sessions", sessionTests},
+		{"Attachments", attachmentTests},
 		{"Documents", documentTests},
 		{"Closing", closeTests},
 	} {
