@@ -72,7 +72,7 @@ func janusKey(cfg config.Config, dev bool) (crypto.Signer, error) {
 	case !cfg.Janus.Enabled() && !dev:
 		return nil, errors.New("no Janus is configured: say janus.pluginURL, or name a key with janus.keyFile (or AUTH_KEY_PRIVATE), or with --key FILE")
 	}
-	own, err := ownKeysIn(cfg.Data)
+	own, err := ownKeysOf(cfg)
 	if err != nil {
 		return nil, err
 	}

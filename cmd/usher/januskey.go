@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"usher/internal/config"
 	"usher/internal/keys"
 	"usher/internal/platform/janus"
 )
@@ -44,14 +45,23 @@ func (k ownKeys) loadOrMake() (crypto.Signer, error) {
 	return made, nil
 }
 
-// ownKeysIn is for commands beside a server, which agree with it on the keys
+// ownKeysOf is for commands beside a server, which agree with it on the keys
 // whoever makes them.
-func ownKeysIn(dir string) (ownKeys, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func ownKeysOf(cfg config.Config) (ownKeys, error) {
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return ownKeys{}, err
 	}
-	sealer, err := keys.LoadSealer(filepath.Join(dir, sealName))
-	return ownKeys{dir, sealer}, err
+	sealer, err := newSealer(cfg, filepath.Join(cfg.Data, sealName))
+	return ownKeys{cfg.Data, sealer}, err
+}
+
+// newSealer returns what our keys are sealed with: by the configuration, or else
+// by the secret in a file, which is made if there is none.
+func newSealer(cfg config.Config, path string) (*keys.Sealer, error) {
+	if cfg.Store.SealKey != "" {
+		return keys.SealerOf(cfg.Store.SealKey)
+	}
+	return keys.LoadSealer(path)
 }
 
 // keyed returns the configuration with our own key. One that there is not yet

@@ -97,7 +97,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 		return s, err
 	}
 	s.db = cached.New(db, time.Now)
-	sealer, err := keys.LoadSealer(o.Dir.Path(sealName))
+	sealer, err := newSealer(cfg, o.Dir.Path(sealName))
 	if err != nil {
 		return s, err
 	}

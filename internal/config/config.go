@@ -42,10 +42,13 @@ type Config struct {
 	// Dev is development mode: nobody has to prove who they are. No file and no
 	// variable can switch it on, only whoever starts the server.
 	Dev bool `yaml:"-"`
+	// OnLambda says that this process is a function on AWS Lambda.
+	OnLambda bool `yaml:"-"`
 
 	Server    Server                  `yaml:"server"`
 	Data      string                  `yaml:"data" doc:"The folder of the database and of what else the server keeps. Made when there is none."`
 	Store     Store                   `yaml:"store"`
+	Lambda    Lambda                  `yaml:"lambda"`
 	Issuers   []identity.IssuerConfig `yaml:"issuers" doc:"Whose tokens say who a user is: a list of issuers, each with the keys below. Without any, only back ends with keys are known, guests, and the users of session."`
 	Session   identity.ForwardConfig  `yaml:"session"`
 	Operators []string                `yaml:"operators" doc:"Who may see and end everything, as client:ID, user:ISSUER#SUBJECT or group:ISSUER#NAME."`

@@ -18,8 +18,8 @@ import (
 // Options say where a configuration comes from. Each source overrides those
 // before it.
 type Options struct {
-	// Dev starts from [Dev] instead of [Default].
-	Dev bool
+	// Dev starts from [Dev] instead of [Default], and OnLambda from [OnLambda].
+	Dev, OnLambda bool
 	// Path is the file, YAML or JSON; empty is none.
 	Path string
 	// Environ is the environment as os.Environ returns it. A variable without a
@@ -62,8 +62,11 @@ func (e *Error) Error() string {
 // as warnings, one sentence each, and all mistakes at once as an [*Error].
 func Load(o Options) (Config, []string, error) {
 	c := Default()
-	if o.Dev {
+	switch {
+	case o.Dev:
 		c = Dev()
+	case o.OnLambda:
+		c = OnLambda()
 	}
 	l := newLoader(&c, o.Environ)
 	if o.Dev && o.DotEnv != "" {
@@ -88,6 +91,7 @@ func Load(o Options) (Config, []string, error) {
 	l.usePort(&c)
 	l.resolveSecrets()
 
+	c.useUserPool()
 	c.Server.PublicURL = strings.TrimSuffix(c.Server.PublicURL, "/")
 	c.VPaaS.APIAddress = strings.TrimSuffix(c.VPaaS.APIAddress, "/")
 	l.invalid(c.Validate()...)

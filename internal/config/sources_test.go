@@ -43,7 +43,8 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"server.http": "127.0.0.1:81", "server.https": ":82", "server.publicURL": "https://usher.example.com/",
 		"server.origins": "https://app.example.com, https://beta.example.com:8443", "server.trustedProxies": "192.0.2.7,10.0.0.0/8,2001:db8::/32",
 		"data": "data", "operators": "client:euopeke6qei65m5prjcvnqv2lq, user:https://id.example.com#alice,group:https://id.example.com#staff",
-		"store.driver": "dynamodb", "store.region": "eu-central-1", "store.endpoint": "http://127.0.0.1:8000", "store.issuer": "https://id.example.com",
+		"store.driver": "dynamodb", "store.region": "eu-central-1", "store.endpoint": "http://127.0.0.1:8000", "store.issuer": "https://id.example.com", "store.sealKey": kept(long),
+		"lambda.endpoint": "https://abc.execute-api.us-east-1.amazonaws.com/dev", "lambda.userPool": "arn:aws:cognito-idp:us-east-1:1:userpool/us-east-1_A", "lambda.userPoolClients": "one,two",
 		"store.tables.usher": "chat-usher", "store.tables.users": "chat-users", "store.tables.contacts": "chat-contacts",
 		"store.tables.connections": "chat-connections", "store.tables.userEmailIndex": "ByEmail", "store.tables.userIdIndex": "ByUser",
 		"session.url": "https://app.example.com/me", "session.issuer": "app", "session.app": "one", "session.cookies": "sid",
@@ -90,11 +91,17 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		},
 		Data: "data",
 		Store: config.Store{
-			Driver: config.DynamoDB, Region: "eu-central-1", Endpoint: "http://127.0.0.1:8000", Issuer: "https://id.example.com",
+			Driver: config.DynamoDB, Region: "eu-central-1", Endpoint: "http://127.0.0.1:8000", Issuer: "https://id.example.com", SealKey: usher.Secret(long),
 			Tables: config.Tables{
 				Usher: "chat-usher", Users: "chat-users", Contacts: "chat-contacts", Connections: "chat-connections",
 				UserEmailIndex: "ByEmail", UserIDIndex: "ByUser",
 			},
+		},
+		Lambda: config.Lambda{
+			Endpoint: "https://abc.execute-api.us-east-1.amazonaws.com/dev", UserPool: "arn:aws:cognito-idp:us-east-1:1:userpool/us-east-1_A", UserPoolClients: []string{"one", "two"},
+		},
+		Issuers: []identity.IssuerConfig{
+			{Issuer: "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_A", Kind: identity.Cognito, ClientIDs: []string{"one", "two"}},
 		},
 		Operators: []string{"client:euopeke6qei65m5prjcvnqv2lq", "user:https://id.example.com#alice", "group:https://id.example.com#staff"},
 		Session: identity.ForwardConfig{

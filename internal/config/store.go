@@ -20,7 +20,9 @@ type Store struct {
 	// Endpoint is for stand-ins of DynamoDB and for private addresses of it.
 	Endpoint string `yaml:"endpoint" doc:"The address of a DynamoDB that is not at AWS's usual one, such as http://127.0.0.1:8000 for one on this machine."`
 	Issuer   string `yaml:"issuer" doc:"The issuer whose users the tables of the serverless video chat call by their bare sub. Without it, the one of issuers if there is exactly one. It must not change once there are users."`
-	Tables   Tables `yaml:"tables"`
+	// SealKey takes the place of the file in the data folder.
+	SealKey usher.Secret `yaml:"sealKey" doc:"What our signing keys are sealed with in the store: a random text of at least 32 characters, such as that of openssl rand -base64 32. Without it, the file seal.key in the data folder. All that work on one store need the same."`
+	Tables  Tables       `yaml:"tables"`
 }
 
 // Tables are the names of DynamoDB's tables. Three of them, and their indexes,
@@ -29,7 +31,7 @@ type Tables struct {
 	Usher          string `yaml:"usher" env:"USHER_TABLE" doc:"The table of all that the other three have no place for."`
 	Users          string `yaml:"users" env:"USERS_TABLE" doc:"The table of users, as the serverless video chat has it."`
 	Contacts       string `yaml:"contacts" env:"CONTACTS_TABLE" doc:"The table of contacts, likewise."`
-	Connections    string `yaml:"connections" env:"CONNECTIONS_TABLE" doc:"The table of connections, likewise. A server keeps nothing in it."`
+	Connections    string `yaml:"connections" env:"CONNECTIONS_TABLE" doc:"The table of connections, likewise. Functions on AWS Lambda keep theirs in it, and a server nothing."`
 	UserEmailIndex string `yaml:"userEmailIndex" env:"USER_EMAIL_INDEX" doc:"The index of the table of users by email."`
 	UserIDIndex    string `yaml:"userIdIndex" env:"USER_ID_INDEX" doc:"The index of the table of contacts by userId and contactEmail."`
 }
@@ -57,6 +59,7 @@ func (s Store) Validate() []usher.FieldProblem {
 		v.check("endpoint", message == "", message)
 	}
 	v.check("issuer", s.Issuer == "" || s.Driver == DynamoDB, "is only for store.driver: dynamodb")
+	v.check("sealKey", s.SealKey == "" || len(s.SealKey) >= 32, "must have at least 32 characters")
 	var names []string
 	for _, t := range []struct{ key, name string }{
 		{"usher", s.Tables.Usher}, {"users", s.Tables.Users}, {"contacts", s.Tables.Contacts}, {"connections", s.Tables.Connections},

@@ -26,6 +26,7 @@ func (c Config) Validate() []usher.FieldProblem {
 	v.server(c)
 	v.check("data", c.Data != "", "must name a folder")
 	v.section("store", c.Store.Validate())
+	v.lambda(c)
 	v.issuers(c.Issuers)
 	v.session(c)
 	v.operators(c.Operators)

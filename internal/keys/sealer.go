@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"usher"
 )
 
 // rootSize is the length in bytes of the secret that a Sealer is made from.
@@ -94,3 +96,9 @@ func (s *Sealer) Derive(label string, parts ...string) [32]byte {
 // Format prints a placeholder whatever the verb, so that a struct that holds a
 // Sealer can be printed.
 func (s *Sealer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[sealer]") }
+
+// SealerOf makes a Sealer from a random text.
+func SealerOf(text usher.Secret) (*Sealer, error) {
+	digest := sha256.Sum256([]byte(text.Reveal()))
+	return NewSealer(digest[:])
+}

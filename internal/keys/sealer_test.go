@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"usher"
 	"usher/internal/keys"
 )
 
@@ -226,4 +227,21 @@ func TestLoadSealerRefuses(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestOneTextMakesOneSealer(t *testing.T) {
+	made := func(text usher.Secret) *keys.Sealer {
+		s, err := keys.SealerOf(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	sealed := made("a random text").Seal([]byte("key"), []byte("purpose"))
+	if plain, err := made("a random text").Open(sealed, []byte("purpose")); err != nil || string(plain) != "key" {
+		t.Errorf("the same text opens it as %q, error %v", plain, err)
+	}
+	if _, err := made("another text").Open(sealed, []byte("purpose")); err == nil {
+		t.Error("another text opens it")
+	}
 }
