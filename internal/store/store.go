@@ -336,6 +336,9 @@ type Record interface {
 	Append(ctx context.Context, b Batch) (Batch, error)
 	// After returns the batches that follow a number, in order.
 	After(ctx context.Context, seq int64, limit int) ([]Batch, error)
+	// Before returns the batches that precede a number, the last first; 0 is
+	// beyond every number.
+	Before(ctx context.Context, seq int64, limit int) ([]Batch, error)
 	// At returns the batches that may hold an event of that time, from First to
 	// Last inclusive, by their Last.
 	At(ctx context.Context, t time.Time, limit int) ([]Batch, error)

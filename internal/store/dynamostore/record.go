@@ -242,6 +242,29 @@ func (s record) After(ctx context.Context, seq int64, limit int) ([]store.Batch,
 			return nil, err
 		}
 	}
+	return s.unpackAll(ctx, items)
+}
+
+// Before needs no second look: what a reading missed of those that are written
+// meanwhile is beyond what it has seen, and is not asked for.
+func (s record) Before(ctx context.Context, seq int64, limit int) ([]store.Batch, error) {
+	done, err := s.db.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	before := span{table: s.db.own, hash: recordPartition, backwards: true}
+	if seq > 0 {
+		before.high = numbered(seq)
+	}
+	items, err := s.batches(ctx, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	return s.unpackAll(ctx, items)
+}
+
+func (s record) unpackAll(ctx context.Context, items []item) ([]store.Batch, error) {
 	var list []store.Batch
 	for _, i := range items {
 		b, err := s.unpack(ctx, i)

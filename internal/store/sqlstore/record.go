@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"usher/internal/store"
@@ -28,7 +29,8 @@ var batchMapping = mapping[store.Batch]{
 }
 
 var (
-	selectBatches = batchMapping.query("WHERE seq > $1 ORDER BY seq LIMIT $2")
+	selectBatches       = batchMapping.query("WHERE seq > $1 ORDER BY seq LIMIT $2")
+	selectBatchesBefore = batchMapping.query("WHERE seq < $1 ORDER BY seq DESC LIMIT $2")
 	// What holds a time ended at most the longest span after it: without that
 	// bound the query would read on to the end of the record.
 	selectBatchesAt = batchMapping.query("WHERE last_at >= $1 AND last_at <= $1 + (SELECT span FROM batch_totals WHERE id = 1)" +
@@ -76,6 +78,13 @@ func (s record) Append(ctx context.Context, b store.Batch) (store.Batch, error) 
 
 func (s record) After(ctx context.Context, seq int64, n int) ([]store.Batch, error) {
 	return all(ctx, s.db.reader, batchMapping.fields, selectBatches, seq, limit(n))
+}
+
+func (s record) Before(ctx context.Context, seq int64, n int) ([]store.Batch, error) {
+	if seq <= 0 {
+		seq = math.MaxInt64
+	}
+	return all(ctx, s.db.reader, batchMapping.fields, selectBatchesBefore, seq, limit(n))
 }
 
 func (s record) At(ctx context.Context, t time.Time, n int) ([]store.Batch, error) {

@@ -77,6 +77,30 @@ var recordTests = []test{
 			s.wantEqual(fmt.Sprintf("after %d", after), got, want)
 		}
 	}},
+	{"batches are read backwards from a number, and from the end", func(s *suite) {
+		got, err := s.db.Record().Before(s.ctx, 0, 0)
+		s.must(err)
+		s.wantEqual("nothing yet", len(got), 0)
+		late, early, last := s.batch(500, 600, 400_000), s.batch(0, 100, 1), s.batch(700, 800, 1)
+		for before, want := range map[int64][]store.Batch{
+			0:            {last, early},
+			last.Seq + 9: {last, early},
+			last.Seq:     {early, late},
+			early.Seq:    {late},
+			late.Seq:     nil,
+		} {
+			got, err := s.db.Record().Before(s.ctx, before, 2)
+			s.must(err)
+			s.wantEqual(fmt.Sprintf("before %d", before), got, want)
+		}
+		got, err = s.db.Record().Before(s.ctx, 0, 0)
+		s.must(err)
+		s.wantEqual("all", got, []store.Batch{last, early, late})
+		s.wantTrimmed(late.Last.Add(time.Microsecond), 0, 2)
+		got, err = s.db.Record().Before(s.ctx, 0, 0)
+		s.must(err)
+		s.wantEqual("what is left", got, []store.Batch{last})
+	}},
 	{"the batches that may hold a time are found, also long ones and those of a clock that stepped", func(s *suite) {
 		a, b := s.batch(0, 100, 1), s.batch(101, 200, 1)
 		long := s.batch(50, 900, 1)
