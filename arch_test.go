@@ -30,6 +30,8 @@ var floors = []struct {
 	{"usher/internal/bus", 1},
 	{"usher/internal/policy", 1},
 	{"usher/internal/certs", 1},
+	{"usher/internal/figures", 1},
+	{"usher/internal/health", 1},
 	{"usher/internal/datadir", 1},
 	{"usher/internal/keys", 2},
 	{"usher/internal/room", 2},
