@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -141,6 +142,18 @@ func (s *Issuers) Fetches() map[string]uint64 {
 		fetches[name] = t.keys.Fetches()
 	}
 	return fetches
+}
+
+// Names returns the issuers' names, in order.
+func (s *Issuers) Names() []string { return slices.Sorted(maps.Keys(s.byName)) }
+
+// Probe returns why the keys of an issuer of that name can't be had.
+func (s *Issuers) Probe(ctx context.Context, name string) error {
+	t := s.byName[name]
+	if t == nil {
+		return errNoIssuer
+	}
+	return t.keys.Probe(ctx)
 }
 
 // Authenticate implements [Authenticator]. A token is ours to judge if it is a

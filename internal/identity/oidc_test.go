@@ -361,6 +361,35 @@ func TestWhileTheIssuerIsDown(t *testing.T) {
 	}
 }
 
+func TestProbingIssuers(t *testing.T) {
+	p := newIDP(t)
+	s := p.issuers(t)
+	if names := s.Names(); len(names) != 1 || names[0] != p.URL {
+		t.Errorf("got the names %q", names)
+	}
+	for range 10 {
+		if err := s.Probe(t.Context(), p.URL); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := p.visited(); n != 1 {
+		t.Errorf("it was asked %d times for what was fresh", n)
+	}
+	p.do(func() { p.down = true; p.now = p.now.Add(time.Hour) })
+	for range 10 {
+		if s.Probe(t.Context(), p.URL) == nil {
+			t.Error("an issuer that is down was well")
+		}
+	}
+	p.do(func() { p.down = false; p.now = p.now.Add(10 * time.Second) })
+	if err := s.Probe(t.Context(), p.URL); err != nil {
+		t.Errorf("after it came back: %v", err)
+	}
+	if s.Probe(t.Context(), "https://nobody.example") == nil {
+		t.Error("an issuer that is not known was well")
+	}
+}
+
 func TestAFloodOfUnknownKeysIsBounded(t *testing.T) {
 	p := newIDP(t)
 	s := p.issuers(t)

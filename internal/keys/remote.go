@@ -152,6 +152,15 @@ func (r *Remote) Close() {
 // Fetches returns how often the issuer was asked for its keys.
 func (r *Remote) Fetches() uint64 { return r.fetches.Load() }
 
+// Probe returns why the issuer's keys can't be had. It asks the issuer if what it
+// said last is too old or was a failure, and as rarely as [Remote.Key] does.
+func (r *Remote) Probe(ctx context.Context) error {
+	if set := r.set.Load(); set != nil && r.now().Sub(set.fetched) < set.fresh && !r.failing() {
+		return nil
+	}
+	return r.fetch(ctx, false)
+}
+
 // Key returns the issuer's key of that id for that algorithm (RFC 7518, section
 // 3.1): an *rsa.PublicKey, an *ecdsa.PublicKey or an ed25519.PublicKey. The
 // error is ErrUnknownKey, ErrKeyAlgorithm, ErrUnavailable or that of the context.

@@ -103,6 +103,14 @@ type Enrolled struct {
 	Subject string
 }
 
+// Prober is a platform that can be asked whether it is there, and whether it
+// takes what this server presents to it. Asking changes nothing there.
+type Prober interface {
+	// Probe returns why it is not well. An error that wraps [errors.ErrUnsupported]
+	// says that nothing is configured that could be asked.
+	Probe(ctx context.Context) error
+}
+
 // Namer is a platform of whose credentials some make their bearer known beyond
 // the room that they are for.
 type Namer interface {

@@ -1,6 +1,7 @@
 package livekit
 
 import (
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -16,6 +17,10 @@ type Config struct {
 	URL       string       `yaml:"url" doc:"Where clients reach the LiveKit server, as in wss://livekit.example.com."`
 	APIKey    string       `yaml:"apiKey" doc:"The API key that tokens are issued by, one of those in LiveKit's own configuration."`
 	APISecret usher.Secret `yaml:"apiSecret" doc:"The secret of the API key, as file:PATH or env:NAME; at least 32 characters."`
+
+	// HTTP is what the server is asked by whether it is there; nil is that of the
+	// system.
+	HTTP *http.Client `yaml:"-"`
 }
 
 // Enabled reports whether anything is configured at all.

@@ -9,6 +9,7 @@ package livekit
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 	"unicode/utf8"
 
@@ -28,6 +29,7 @@ type Platform struct {
 	url    string
 	apiKey string
 	signer *signer
+	http   *http.Client
 }
 
 var (
@@ -44,7 +46,11 @@ func New(config Config) (*Platform, error) {
 	if problems := config.Validate(); len(problems) > 0 {
 		return nil, fmt.Errorf("livekit: %s", problems[0])
 	}
-	return &Platform{url: config.URL, apiKey: config.APIKey, signer: newSigner(config.APISecret)}, nil
+	client := config.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	return &Platform{url: config.URL, apiKey: config.APIKey, signer: newSigner(config.APISecret), http: client}, nil
 }
 
 // Reader returns what recognises tokens without holding any key.
