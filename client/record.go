@@ -58,14 +58,32 @@ type EventQuery struct {
 	Room usher.ID
 	Who  string
 	Code string
+	// Newest has the newest first.
+	Newest bool
+	// Refused restricts it to refusals, and Search to what has that text in it.
+	Refused bool
+	Search  string
+	// Since and Until restrict it to a time; either may be zero.
+	Since, Until Time
 }
 
 func (q EventQuery) values() url.Values {
 	values := q.PageQuery.values()
-	for name, value := range map[string]string{"type": string(q.Type), "room": string(q.Room), "who": q.Who, "code": q.Code} {
+	for name, value := range map[string]string{"type": string(q.Type), "room": string(q.Room), "who": q.Who, "code": q.Code, "search": q.Search} {
 		if value != "" {
 			values.Set(name, value)
 		}
+	}
+	for name, t := range map[string]Time{"since": q.Since, "until": q.Until} {
+		if !t.IsZero() {
+			values.Set(name, t.UTC().Format(timeLayout))
+		}
+	}
+	if q.Newest {
+		values.Set("order", "newest")
+	}
+	if q.Refused {
+		values.Set("refused", "true")
 	}
 	return values
 }

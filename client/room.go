@@ -33,6 +33,8 @@ func (q PageQuery) values() url.Values {
 type RoomQuery struct {
 	// Status restricts the list to rooms of one status, if not empty.
 	Status usher.RoomStatus
+	// Search restricts it to rooms that have that text in their name, id or owner.
+	Search string
 	PageQuery
 }
 
@@ -56,6 +58,9 @@ func (a *API) RoomPage(ctx context.Context, q RoomQuery) (RoomPage, error) {
 	values := q.values()
 	if q.Status != "" {
 		values.Set("status", string(q.Status))
+	}
+	if q.Search != "" {
+		values.Set("search", q.Search)
 	}
 	var p RoomPage
 	err := a.do(ctx, call{method: http.MethodGet, path: []string{"rooms"}, query: values}, &p)

@@ -193,9 +193,9 @@ func (o *outside) state(t *testing.T) map[string]any {
 		}
 		state[what] = value
 	}
-	rooms, _, err := o.access.Rooms(ctx, id, "", page)
+	rooms, _, err := o.access.Rooms(ctx, id, access.RoomFilter{}, page)
 	note("rooms", rooms, err)
-	participants, _, err := o.access.Participants(ctx, id, room, page)
+	participants, _, err := o.access.Participants(ctx, id, room, access.ParticipantFilter{}, page)
 	note("participants", participants, err)
 	members, _, err := o.access.Members(ctx, id, room, "", 100)
 	note("members", members, err)

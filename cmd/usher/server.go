@@ -30,6 +30,7 @@ import (
 	compatvpaas "usher/internal/compat/vpaas"
 	"usher/internal/config"
 	"usher/internal/datadir"
+	"usher/internal/figures"
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/keys"
@@ -57,6 +58,7 @@ type server struct {
 	hub         *signaling.Hub // nil unless configured
 	relay       *turn.Server   // nil unless configured
 	web         *web.Web       // nil unless configured
+	figures     *figures.Series
 	handler     http.Handler
 	draining    atomic.Bool
 	// commitFailed is set from a commit that failed to the next that did not.
@@ -120,6 +122,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: ownLimits(cfg.Limits), Record: cfg.Record,
 		Contacts: cfg.Contacts, Presence: presence{s},
 		Platforms: media, Readers: readers(), Keys: ring, Guests: s.callers.guests, Derive: sealer.Derive,
+		Callers: s.callers.chain, Operations: s.operations(cfg, media, registry),
 	})
 	if err := s.access.Start(ctx); err != nil {
 		return s, err
@@ -286,6 +289,7 @@ func (s *server) start(ring *keys.Manager) {
 	s.background.Go(func() { s.access.Run(ctx) })
 	s.background.Go(func() { ring.Run(ctx) })
 	s.background.Go(func() { s.callers.run(ctx) })
+	s.background.Go(func() { s.figures.Run(ctx) })
 	if s.hub != nil {
 		s.background.Go(func() { s.hub.Run(ctx) })
 	}

@@ -83,6 +83,9 @@ func (c tokenInspect) Run(ctx context.Context, env environment) error {
 	})
 }
 
+// clock is how times are told: to the microsecond, as the record does.
+const clock = "2006-01-02 15:04:05.000000 UTC"
+
 // verdicts say what came of checking a signature.
 var verdicts = map[string]string{
 	"good": "by a key that this server has", "bad": "wrong", "unknown": "not checked: this server does not have the key",

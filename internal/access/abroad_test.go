@@ -248,7 +248,7 @@ var ways = map[string]struct {
 
 func removePlaceOf(t *testing.T, a *access.Access, id usher.Identity, r usher.Room) {
 	t.Helper()
-	ps, _, err := a.Participants(t.Context(), shop, string(r.ID), access.Page{Limit: 100})
+	ps, _, err := a.Participants(t.Context(), shop, string(r.ID), access.ParticipantFilter{}, access.Page{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,11 @@ type Config struct {
 	Guests *identity.Guests
 	// Derive makes key material from our own secret; see keys.Sealer.
 	Derive func(label string, parts ...string) [32]byte
+	// Callers know who presents a token of this server's or of an issuer's; nil
+	// knows nobody.
+	Callers identity.Authenticator
+	// Operations is what operators are told of the server itself.
+	Operations Operations
 	// Metrics is where the metrics of this package are registered.
 	Metrics prometheus.Registerer
 	// Random is where secrets come from; nil is crypto/rand.
@@ -113,6 +118,7 @@ func New(config Config) *Access {
 		Changed: a.placeEnded,
 		Ended:   func(r usher.Room) { a.announceEnd(r) },
 	})
+	a.metrics.watch(config.Metrics, a)
 	a.contacts = contact.New(config.Contacts, contact.Deps{
 		Users: config.Store.Users(), Contacts: config.Store.Contacts(), Bus: config.Bus, Now: config.Now, Logger: config.Logger,
 	})

@@ -304,7 +304,7 @@ func TestOnlyOwnersAndOperatorsHaveASay(t *testing.T) {
 		"EndRoom":     func(id usher.Identity) error { _, err := a.EndRoom(t.Context(), id, ref, ""); return err },
 		"Participant": func(id usher.Identity) error { _, err := a.Participant(t.Context(), id, ref, p.ID); return err },
 		"Participants": func(id usher.Identity) error {
-			_, _, err := a.Participants(t.Context(), id, ref, access.Page{Limit: 1})
+			_, _, err := a.Participants(t.Context(), id, ref, access.ParticipantFilter{}, access.Page{Limit: 1})
 			return err
 		},
 		"AddParticipant": func(id usher.Identity) error {

@@ -225,37 +225,3 @@ func (a *Access) issued(c usher.Credential, name string, d decision, now time.Ti
 	a.metrics.minted(name)
 	return issued
 }
-
-// InspectSpec is a credential to look at. Room and Subject are what it is said
-// to be for, in the platform's own terms; not every format names them itself.
-type InspectSpec struct {
-	Token         usher.Secret
-	Room, Subject string
-}
-
-// Inspect recognises a credential of any platform and says what is in it.
-func (a *Access) Inspect(ctx context.Context, id usher.Identity, spec InspectSpec) (platform.Inspection, error) {
-	if err := a.may(ctx, id, policy.Inspect, nil); err != nil {
-		return platform.Inspection{}, err
-	}
-	var inspectors []platform.Inspector
-	for _, name := range a.PlatformNames() {
-		if inspector, ok := a.config.Platforms[name].(platform.Inspector); ok {
-			inspectors = append(inspectors, inspector)
-		}
-	}
-	for _, inspector := range append(inspectors, a.config.Readers...) {
-		var found platform.Inspection
-		var ok bool
-		if matcher, matches := inspector.(platform.Matcher); matches {
-			found, ok = matcher.InspectFor(spec.Token, spec.Room, spec.Subject, a.now())
-		} else {
-			found, ok = inspector.Inspect(spec.Token, a.now())
-		}
-		if ok {
-			return found, nil
-		}
-	}
-	return platform.Inspection{}, usher.Errorf(usher.Invalid, "token_unrecognised",
-		"This is no credential of any format that this server knows; check that it is whole, without quotes or line breaks.")
-}

@@ -77,7 +77,7 @@ func TestAnInviteLetsAGuestIntoOneRoom(t *testing.T) {
 			return err
 		},
 		"reading who is there": func() error {
-			_, _, err := a.Participants(t.Context(), gus, string(r.ID), access.Page{Limit: 1})
+			_, _, err := a.Participants(t.Context(), gus, string(r.ID), access.ParticipantFilter{}, access.Page{Limit: 1})
 			return err
 		},
 	} {

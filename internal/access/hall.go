@@ -106,6 +106,18 @@ func (h *hall) some(which func(*Attachment) bool) []*Attachment {
 	return some
 }
 
+// present is how many have a connection here: participants, each once, and
+// visitors.
+func (h *hall) present() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	participants := make(map[usher.ID]struct{}, len(h.attachments))
+	for _, at := range h.attachments {
+		participants[at.key.ID] = struct{}{}
+	}
+	return len(participants) + len(h.visits)
+}
+
 // notice is what nodes tell each other about a room.
 type notice struct {
 	Kind        noticeKind `json:"kind"`

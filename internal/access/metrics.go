@@ -49,6 +49,26 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	return m
 }
 
+// watch registers what is counted when it is asked for.
+func (*metrics) watch(registry prometheus.Registerer, a *Access) {
+	registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "usher_rooms_occupied",
+			Help: "Rooms with a live connection to this server.",
+		}, func() float64 { return float64(len(a.openHalls())) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "usher_participants_connected",
+			Help: "Participants with a live connection to this server.",
+		}, func() float64 {
+			n := 0
+			for _, h := range a.openHalls() {
+				n += h.present()
+			}
+			return float64(n)
+		}),
+	)
+}
+
 func (m *metrics) decided(d usher.Decision) {
 	// The rule may name an identity, so that the code stands for it.
 	code := d.Code

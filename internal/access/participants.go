@@ -117,19 +117,32 @@ func (a *Access) Participant(ctx context.Context, id usher.Identity, ref string,
 	return a.rooms.Participant(ctx, participantKey(r, participant))
 }
 
-// Participants returns a room's participants by the time they were made, and
-// whether there are more.
-func (a *Access) Participants(ctx context.Context, id usher.Identity, ref string, page Page) ([]usher.Participant, bool, error) {
+// ParticipantFilter restricts a list of participants; its zero value does not.
+type ParticipantFilter struct {
+	Status usher.ParticipantStatus
+	// Search is a text that the participant's name, id, identity or role has in
+	// it, in capitals or not.
+	Search string
+}
+
+func (f ParticipantFilter) keeps(p usher.Participant) bool {
+	return (f.Status == "" || p.Status == f.Status) &&
+		(f.Search == "" || hasText(f.Search, p.Name, string(p.ID), p.Identity, string(p.Role)))
+}
+
+// Participants returns a room's participants by the time they were made, and the
+// id to go on after; it is empty if there are no more. A search looks at a
+// bounded number, so that a page can be empty although there are more.
+func (a *Access) Participants(ctx context.Context, id usher.Identity, ref string, filter ParticipantFilter, page Page) ([]usher.Participant, usher.ID, error) {
 	r, err := a.room(ctx, id, policy.ReadParticipant, ref)
 	if err != nil {
-		return nil, false, err
+		return nil, "", err
 	}
-	ps, err := a.rooms.Participants(ctx, store.ParticipantQuery{Room: r.Key(), After: page.After, Limit: page.Limit + 1})
-	if err != nil {
-		return nil, false, err
-	}
-	more := len(ps) > page.Limit
-	return ps[:min(len(ps), page.Limit)], more, nil
+	q := store.ParticipantQuery{Room: r.Key(), Status: filter.Status, Limit: page.batch(filter.Search)}
+	return walk(page, q.Limit, filter.keeps, func(p usher.Participant) usher.ID { return p.ID }, func(after usher.ID) ([]usher.Participant, error) {
+		q.After = after
+		return a.rooms.Participants(ctx, q)
+	})
 }
 
 // RemoveParticipant puts a participant out for good: it is out in the store

@@ -4,12 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -304,62 +301,4 @@ func decodeEvents(b store.Batch) ([]usher.Event, error) {
 		return nil, fmt.Errorf("access: decode events of batch %d: %w", b.Seq, err)
 	}
 	return events, nil
-}
-
-// position is a place in the record: everything up to the batch seq has been
-// read, and so many events of the next one.
-type position struct {
-	seq  int64
-	skip int
-}
-
-func (p position) String() string { return fmt.Sprintf("%d.%d", p.seq, p.skip) }
-
-var errCursor = usher.Errorf(usher.Invalid, "cursor_invalid", "The cursor is not one that this call has given out.")
-
-func parsePosition(s string) (position, error) {
-	if s == "" {
-		return position{}, nil
-	}
-	a, b, _ := strings.Cut(s, ".")
-	seq, errSeq := strconv.ParseInt(a, 10, 64)
-	skip, errSkip := strconv.Atoi(b)
-	if errors.Join(errSeq, errSkip) != nil || seq < 0 || skip < 0 {
-		return position{}, errCursor
-	}
-	return position{seq, skip}, nil
-}
-
-// read returns up to limit events from a position on that keep is true of, and
-// the position after the last one looked at. It looks at a bounded number, so
-// that a filter that nothing passes does not hold anybody up: an empty page
-// with a new position is not the end.
-func (r *recorder) read(ctx context.Context, from position, limit int, keep func(usher.Event) bool) ([]usher.Event, position, bool, error) {
-	const batches = 50
-	list, err := r.store.After(ctx, from.seq, batches)
-	if err != nil {
-		return nil, from, false, fmt.Errorf("access: read events: %w", err)
-	}
-	var found []usher.Event
-	for _, b := range list {
-		events, err := decodeEvents(b)
-		if err != nil {
-			return nil, from, false, err
-		}
-		skip := 0
-		if b.Seq == from.seq+1 { // else the batch that was begun is trimmed away
-			skip = from.skip
-		}
-		for i := min(skip, len(events)); i < len(events); i++ {
-			if len(found) == limit {
-				return found, from, true, nil
-			}
-			from = position{seq: b.Seq - 1, skip: i + 1}
-			if keep(events[i]) {
-				found = append(found, events[i])
-			}
-		}
-		from = position{seq: b.Seq}
-	}
-	return found, from, len(list) == batches, nil
 }

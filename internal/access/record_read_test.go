@@ -2,10 +2,13 @@ package access_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,13 +174,23 @@ func TestFilters(t *testing.T) {
 		"a code":                {access.EventQuery{Code: "not_member"}, 1},
 		"what nobody has":       {access.EventQuery{Code: "banned"}, 0},
 		"somebody's claims":     {access.EventQuery{Who: ann.Key(), Type: usher.Claimed}, 1},
+		"refusals":              {access.EventQuery{Refused: true}, 1},
+		"a text in a reason":    {access.EventQuery{Search: "ONLY MEMBERS"}, 1},
+		"a text in an action":   {access.EventQuery{Search: "room.ent"}, 2},
+		"a text in a name":      {access.EventQuery{Search: "Zed"}, 1},
+		"a text of nothing":     {access.EventQuery{Search: "xyzzy"}, 0},
+		"before all of it":      {access.EventQuery{Until: time.Now().Add(-time.Hour)}, 0},
+		"after all of it":       {access.EventQuery{Since: time.Now().Add(time.Hour)}, 0},
+		"around all of it":      {access.EventQuery{Since: time.Now().Add(-time.Hour), Until: time.Now().Add(time.Hour)}, 6},
 		"a code and a stranger": {access.EventQuery{Who: shop.Key(), Code: "not_member"}, 0},
 	} {
 		tt.q.Limit = 100
-		n := 0
-		follow(t, a, tt.q, func(usher.Event) { n++ })
-		if n != tt.want {
-			t.Errorf("%s: got %d events, want %d", name, n, tt.want)
+		for _, tt.q.Newest = range []bool{false, true} {
+			n := 0
+			follow(t, a, tt.q, func(usher.Event) { n++ })
+			if n != tt.want {
+				t.Errorf("%s, newest first %v: got %d events, want %d", name, tt.q.Newest, n, tt.want)
+			}
 		}
 	}
 	other := operator
@@ -185,4 +198,96 @@ func TestFilters(t *testing.T) {
 	if events, _, _, err := a.Events(t.Context(), other, access.EventQuery{Limit: 100}); err != nil || len(events) != 0 {
 		t.Errorf("another app's operator reads %v, %v", events, err)
 	}
+}
+
+// written is a record of as many batches as there are names, a minute apart, each
+// with that name and the same in capitals.
+func written(t *testing.T, db store.DB, start time.Time, names ...string) {
+	t.Helper()
+	now := start
+	ids, err := usher.NewIDSource(func() time.Time { return now }, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		batches(t, db, ids, []string{name, strings.ToUpper(name)})
+		now = now.Add(time.Minute)
+	}
+}
+
+func TestTheRecordIsReadBackwards(t *testing.T) {
+	db := openStore(t)
+	a := newAccess(t, db, &bus.Local{})
+	written(t, db, time.Now().Add(-time.Hour), "a", "b", "c", "d")
+	for _, limit := range []int{1, 2, 3, 100} {
+		var got []usher.Event
+		follow(t, a, access.EventQuery{Newest: true, Limit: limit}, func(e usher.Event) { got = append(got, e) })
+		if want := []string{"D", "d", "C", "c", "B", "b", "A", "a"}; !slices.Equal(names(got), want) {
+			t.Errorf("by %d: got %v, want %v", limit, names(got), want)
+		}
+	}
+	page, cursor, more, err := a.Events(t.Context(), operator, access.EventQuery{Newest: true, Limit: 3})
+	if err != nil || !more || !slices.Equal(names(page), []string{"D", "d", "C"}) {
+		t.Fatalf("got %v, %v, %v", names(page), more, err)
+	}
+	written(t, db, time.Now(), "late")
+	var got []usher.Event
+	follow(t, a, access.EventQuery{Newest: true, Cursor: cursor, Limit: 3}, func(e usher.Event) { got = append(got, e) })
+	if want := []string{"c", "B", "b", "A", "a"}; !slices.Equal(names(got), want) {
+		t.Errorf("while it is written on: got %v, want %v", names(got), want)
+	}
+	_, _, _, err = a.Events(t.Context(), operator, access.EventQuery{Cursor: cursor, Limit: 1})
+	wantCode(t, "a cursor of the other direction", err, "cursor_invalid")
+	_, _, _, err = a.Events(t.Context(), operator, access.EventQuery{Cursor: "1.0", Newest: true, Limit: 1})
+	wantCode(t, "a cursor of this direction for the other", err, "cursor_invalid")
+}
+
+// A time far back is found without reading all that came after it.
+func TestATimeIsFoundInALongRecord(t *testing.T) {
+	db := openStore(t)
+	counting := &countingReads{DB: db}
+	a := newAccess(t, counting, &bus.Local{})
+	start, many := time.Now().Add(-1000*time.Minute), make([]string, 1000)
+	for i := range many {
+		many[i] = fmt.Sprint("x", i)
+	}
+	written(t, db, start, many...)
+	at := func(i int) time.Time { return start.Add(time.Duration(i) * time.Minute) }
+	for _, i := range []int{0, 1, 49, 50, 500, 998, 999} {
+		counting.batches.Store(0)
+		var got []usher.Event
+		follow(t, a, access.EventQuery{Newest: true, Since: at(i).Add(-time.Second), Until: at(i).Add(time.Second), Limit: 10},
+			func(e usher.Event) { got = append(got, e) })
+		if want := []string{fmt.Sprint("X", i), fmt.Sprint("x", i)}; !slices.Equal(names(got), want) {
+			t.Errorf("around minute %d: got %v, want %v", i, names(got), want)
+		}
+		if n := counting.batches.Load(); n > 200 {
+			t.Errorf("around minute %d: %d batches were read", i, n)
+		}
+	}
+}
+
+// countingReads counts the batches that are read.
+type countingReads struct {
+	store.DB
+	batches atomic.Int64
+}
+
+func (c *countingReads) Record() store.Record { return countingRecord{c.DB.Record(), c} }
+
+type countingRecord struct {
+	store.Record
+	*countingReads
+}
+
+func (r countingRecord) After(ctx context.Context, seq int64, limit int) ([]store.Batch, error) {
+	list, err := r.Record.After(ctx, seq, limit)
+	r.batches.Add(int64(len(list)))
+	return list, err
+}
+
+func (r countingRecord) Before(ctx context.Context, seq int64, limit int) ([]store.Batch, error) {
+	list, err := r.Record.Before(ctx, seq, limit)
+	r.batches.Add(int64(len(list)))
+	return list, err
 }

@@ -51,33 +51,78 @@ type Page struct {
 	Limit int
 }
 
+// RoomFilter restricts a list of rooms; its zero value does not.
+type RoomFilter struct {
+	Status usher.RoomStatus
+	// Search is a text that the room's name, id or owner has in it, in capitals or
+	// not.
+	Search string
+}
+
+func (f RoomFilter) keeps(r usher.Room) bool {
+	// What is due but not yet swept has another status by now.
+	return (f.Status == "" || r.Status == f.Status) && (f.Search == "" || hasText(f.Search, r.Name, string(r.ID), r.Owner))
+}
+
+// How many a search asks a store for at a time, and looks at before it answers
+// with what it has found.
+const (
+	searchBatch = 500
+	searchMost  = 10 * searchBatch
+)
+
 // Rooms returns the rooms that the caller may see, by the time they were made,
-// and whether there are more.
-func (a *Access) Rooms(ctx context.Context, id usher.Identity, status usher.RoomStatus, page Page) ([]usher.Room, bool, error) {
-	q := store.RoomQuery{App: id.App, Status: status, After: page.After, Limit: page.Limit + 1}
+// and the id to go on after; it is empty if there are no more. A search looks at
+// a bounded number, so that a page can be empty although there are more.
+func (a *Access) Rooms(ctx context.Context, id usher.Identity, filter RoomFilter, page Page) ([]usher.Room, usher.ID, error) {
+	q := store.RoomQuery{App: id.App, Status: filter.Status, After: page.After, Limit: page.batch(filter.Search)}
 	if !id.Operator {
 		q.Owner = id.Key()
 	}
 	if err := a.may(ctx, id, policy.ListRooms, nil); err != nil {
-		return nil, false, err
+		return nil, "", err
 	}
-	var rooms []usher.Room
-	for {
-		batch, err := a.rooms.List(ctx, q)
+	return walk(page, q.Limit, filter.keeps, func(r usher.Room) usher.ID { return r.ID }, func(after usher.ID) ([]usher.Room, error) {
+		q.After = after
+		return a.rooms.List(ctx, q)
+	})
+}
+
+// batch is how many to ask a store for: one more than there may be says whether
+// there are more.
+func (p Page) batch(search string) int {
+	if search != "" {
+		return max(searchBatch, p.Limit+1)
+	}
+	return p.Limit + 1
+}
+
+// walk goes through a store's list, batch by batch, until a page is full of what
+// keep is true of, and returns the id to go on after.
+func walk[T any](page Page, batch int, keep func(T) bool, id func(T) usher.ID, list func(after usher.ID) ([]T, error)) ([]T, usher.ID, error) {
+	var found []T
+	after := page.After
+	for looked := 0; ; {
+		items, err := list(after)
 		if err != nil {
-			return nil, false, err
+			return nil, "", err
 		}
-		for _, r := range batch {
-			// What is due but not yet swept has another status by now.
-			if status == "" || r.Status == status {
-				rooms = append(rooms, r)
+		for _, item := range items {
+			if !keep(item) {
+				continue
 			}
+			if len(found) == page.Limit {
+				return found, id(found[len(found)-1]), nil
+			}
+			found = append(found, item)
 		}
-		if len(rooms) > page.Limit || len(batch) < q.Limit {
-			more := len(rooms) > page.Limit
-			return rooms[:min(len(rooms), page.Limit)], more, nil
+		if len(items) < batch {
+			return found, "", nil
 		}
-		q.After = batch[len(batch)-1].ID
+		after = id(items[len(items)-1])
+		if looked += len(items); looked >= searchMost {
+			return found, after, nil
+		}
 	}
 }
 

@@ -139,6 +139,11 @@ func (a *API) operatorRoutes() []httpd.Route {
 
 		{Pattern: "GET " + base + "/events", Caller: httpd.Operators, Handle: a.listEvents},
 		{Pattern: "GET " + base + "/decisions/{decision}", Caller: httpd.Operators, Handle: a.getDecision},
+		{Pattern: "GET " + base + "/decisions/{decision}/explanation", Caller: httpd.Operators, Handle: a.explainDecision},
+
+		{Pattern: "GET " + base + "/figures", Caller: httpd.Operators, Handle: a.figures},
+		{Pattern: "GET " + base + "/health", Caller: httpd.Operators, Handle: a.health},
+		{Pattern: "GET " + base + "/configuration", Caller: httpd.Operators, Handle: a.configuration},
 
 		{Pattern: "GET " + base + "/keys", Caller: httpd.Operators, Handle: a.listKeys},
 		{Pattern: "POST " + base + "/keys/rotate", Caller: httpd.Operators, Handle: a.rotateKeys},

@@ -25,6 +25,8 @@ import (
 	"usher/internal/access"
 	"usher/internal/api"
 	"usher/internal/bus"
+	"usher/internal/figures"
+	"usher/internal/health"
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/keys"
@@ -128,6 +130,14 @@ func newServer(t *testing.T, change ...func(*settings)) *server {
 			Logger:   logger, Metrics: httpd.NewMetrics(registry), RequestIDs: usher.SystemIDs(),
 		},
 		api: api.Config{DevLogin: login, Web: client.WebConfig{SignIn: client.SignInByName}},
+	}
+	set.access.Callers = identity.Chain{guests, login, &identity.APIKeys{Clients: db.Clients(), Now: s.clock, Logger: logger}}
+	set.access.Operations = access.Operations{
+		Figures: figures.New(registry, s.clock),
+		Health:  health.New([]health.Check{{Kind: health.Store, Name: "sqlite", Ask: db.Ping}, {Kind: health.Platform, Name: "agora"}}, s.clock),
+		Settings: func() []access.Setting {
+			return []access.Setting{{Key: "agora.appId", Value: "x", Source: "USHER_AGORA_APP_ID"}}
+		},
 	}
 	for _, f := range change {
 		f(&set)

@@ -3,6 +3,7 @@ package api
 import (
 	"math"
 	"net/http"
+	"net/url"
 	"time"
 
 	"usher"
@@ -38,7 +39,11 @@ func lifetime(seconds int64) time.Duration {
 }
 
 func (a *API) listParticipants(w http.ResponseWriter, r *http.Request) error {
-	values, err := parameters(r, "limit", "cursor")
+	values, err := parameters(r, "limit", "cursor", "status", "search")
+	if err != nil {
+		return err
+	}
+	filter, err := participantFilter(values)
 	if err != nil {
 		return err
 	}
@@ -46,16 +51,28 @@ func (a *API) listParticipants(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	participants, more, err := a.Access.Participants(r.Context(), httpd.Identity(r.Context()), r.PathValue("room"), p)
+	participants, next, err := a.Access.Participants(r.Context(), httpd.Identity(r.Context()), r.PathValue("room"), filter, p)
 	if err != nil {
 		return err
 	}
-	answer := client.ParticipantPage{Participants: make([]client.Participant, len(participants))}
+	answer := client.ParticipantPage{Participants: make([]client.Participant, len(participants)), NextCursor: string(next)}
 	for i, participant := range participants {
 		answer.Participants[i] = wireParticipant(participant)
-		answer.NextCursor = nextCursor(more, participant.ID)
 	}
 	return httpd.JSON(w, http.StatusOK, answer)
+}
+
+func participantFilter(values url.Values) (access.ParticipantFilter, error) {
+	search, problems := searchText(values)
+	f := access.ParticipantFilter{Status: usher.ParticipantStatus(values.Get("status")), Search: search}
+	switch f.Status {
+	case usher.ParticipantReady, usher.ParticipantJoined, usher.ParticipantLeft, usher.ParticipantRemoved:
+	default:
+		if values.Has("status") {
+			problems = append(problems, usher.FieldProblem{Field: "status", Message: "must be ready, joined, left or removed"})
+		}
+	}
+	return f, queryError(problems)
 }
 
 func (a *API) getParticipant(w http.ResponseWriter, r *http.Request) error {

@@ -12,7 +12,7 @@ import (
 )
 
 func (a *API) listEvents(w http.ResponseWriter, r *http.Request) error {
-	values, err := parameters(r, "limit", "cursor", "type", "room", "who", "code")
+	values, err := parameters(r, "limit", "cursor", "order", "type", "room", "who", "code", "refused", "search", "since", "until")
 	if err != nil {
 		return err
 	}
@@ -42,8 +42,20 @@ var eventTypes = []usher.EventType{
 func eventQuery(values url.Values) (access.EventQuery, error) {
 	limit, problems := pageLimit(values)
 	q := access.EventQuery{
-		Cursor: values.Get("cursor"), Limit: limit,
+		Cursor: values.Get("cursor"), Limit: limit, Newest: values.Get("order") == newestFirst,
 		Type: usher.EventType(values.Get("type")), Room: usher.ID(values.Get("room")), Who: values.Get("who"), Code: values.Get("code"),
+	}
+	var wrong []usher.FieldProblem
+	q.Search, wrong = searchText(values)
+	problems = append(problems, wrong...)
+	q.Refused, wrong = truth(values, "refused")
+	problems = append(problems, wrong...)
+	q.Since, wrong = instant(values, "since")
+	problems = append(problems, wrong...)
+	q.Until, wrong = instant(values, "until")
+	problems = append(problems, wrong...)
+	if values.Has("order") && !q.Newest && values.Get("order") != "oldest" {
+		problems = append(problems, usher.FieldProblem{Field: "order", Message: "must be oldest or newest: which comes first"})
 	}
 	if values.Has("type") && !slices.Contains(eventTypes, q.Type) {
 		problems = append(problems, usher.FieldProblem{Field: "type", Message: "must be decided, claimed, attached, detached, ended, taken, redeemed, listed, unlisted, sought, erased, called, answered, hung_up, ejected or not_ejected"})
@@ -54,16 +66,35 @@ func eventQuery(values url.Values) (access.EventQuery, error) {
 	return q, queryError(problems)
 }
 
+const newestFirst = "newest"
+
 func (a *API) getDecision(w http.ResponseWriter, r *http.Request) error {
-	id, err := usher.ParseID(r.PathValue("decision"))
-	if err != nil {
-		return usher.Errorf(usher.NotFound, "decision_not_found", "There is no such decision, or it is older than the record is kept.")
-	}
-	e, err := a.Access.Decision(r.Context(), httpd.Identity(r.Context()), id)
+	e, err := a.decision(r)
 	if err != nil {
 		return err
 	}
-	return httpd.JSON(w, http.StatusOK, wireEvent(e))
+	return httpd.JSON(w, http.StatusOK, e)
+}
+
+func (a *API) explainDecision(w http.ResponseWriter, r *http.Request) error {
+	e, err := a.decision(r)
+	if err != nil {
+		return err
+	}
+	return httpd.JSON(w, http.StatusOK, client.Explanation{Event: e, Sentences: e.Explain()})
+}
+
+// decision returns the entry of the record that a request names.
+func (a *API) decision(r *http.Request) (client.Event, error) {
+	id, err := usher.ParseID(r.PathValue("decision"))
+	if err != nil {
+		return client.Event{}, usher.Errorf(usher.NotFound, "decision_not_found", "There is no such decision, or it is older than the record is kept.")
+	}
+	e, err := a.Access.Decision(r.Context(), httpd.Identity(r.Context()), id)
+	if err != nil {
+		return client.Event{}, err
+	}
+	return wireEvent(e), nil
 }
 
 func wireEvent(e usher.Event) client.Event {

@@ -77,6 +77,41 @@ func pageLimit(values url.Values) (int, []usher.FieldProblem) {
 	return n, nil
 }
 
+// maxSearch is how long a text that is looked for may be, in bytes.
+const maxSearch = 200
+
+// searchText reads what text is looked for; it is empty if none is.
+func searchText(values url.Values) (string, []usher.FieldProblem) {
+	text := strings.TrimSpace(values.Get("search"))
+	if err := usher.ValidateName(text, maxSearch); err != nil {
+		return "", []usher.FieldProblem{{Field: "search", Message: err.Error()}}
+	}
+	return text, nil
+}
+
+// instant reads a time; it is zero if there is none.
+func instant(values url.Values, name string) (time.Time, []usher.FieldProblem) {
+	if !values.Has(name) {
+		return time.Time{}, nil
+	}
+	var t client.Time
+	if err := t.UnmarshalJSON([]byte(strconv.Quote(values.Get(name)))); err != nil {
+		return time.Time{}, []usher.FieldProblem{{Field: name, Message: "must be a time as in RFC 3339, such as 2026-01-31T12:00:00Z"}}
+	}
+	return t.Time, nil
+}
+
+// truth reads a parameter that is true, false or not there.
+func truth(values url.Values, name string) (bool, []usher.FieldProblem) {
+	switch text := values.Get(name); {
+	case !values.Has(name), text == "false":
+		return false, nil
+	case text == "true":
+		return true, nil
+	}
+	return false, []usher.FieldProblem{{Field: name, Message: "must be true or false"}}
+}
+
 // sequencePage reads which part of a sequence is asked for: what follows a
 // number.
 func sequencePage(values url.Values) (after int64, limit int, err error) {

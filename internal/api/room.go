@@ -31,11 +31,11 @@ func (a *API) createRoom(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) listRooms(w http.ResponseWriter, r *http.Request) error {
-	values, err := parameters(r, "status", "limit", "cursor")
+	values, err := parameters(r, "status", "search", "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	status, err := roomStatus(values)
+	filter, err := roomFilter(values)
 	if err != nil {
 		return err
 	}
@@ -43,28 +43,28 @@ func (a *API) listRooms(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	rooms, more, err := a.Access.Rooms(r.Context(), httpd.Identity(r.Context()), status, p)
+	rooms, next, err := a.Access.Rooms(r.Context(), httpd.Identity(r.Context()), filter, p)
 	if err != nil {
 		return err
 	}
-	answer := client.RoomPage{Rooms: make([]client.Room, len(rooms))}
+	answer := client.RoomPage{Rooms: make([]client.Room, len(rooms)), NextCursor: string(next)}
 	for i, room := range rooms {
 		answer.Rooms[i] = wireRoom(room)
-		answer.NextCursor = nextCursor(more, room.ID)
 	}
 	return httpd.JSON(w, http.StatusOK, answer)
 }
 
-func roomStatus(values url.Values) (usher.RoomStatus, error) {
-	if !values.Has("status") {
-		return "", nil
-	}
-	switch status := usher.RoomStatus(values.Get("status")); status {
+func roomFilter(values url.Values) (access.RoomFilter, error) {
+	search, problems := searchText(values)
+	f := access.RoomFilter{Status: usher.RoomStatus(values.Get("status")), Search: search}
+	switch f.Status {
 	case usher.RoomReady, usher.RoomRunning, usher.RoomEnded:
-		return status, nil
 	default:
-		return "", queryError([]usher.FieldProblem{{Field: "status", Message: "must be ready, running or ended"}})
+		if values.Has("status") {
+			problems = append(problems, usher.FieldProblem{Field: "status", Message: "must be ready, running or ended"})
+		}
 	}
+	return f, queryError(problems)
 }
 
 func (a *API) getRoom(w http.ResponseWriter, r *http.Request) error {

@@ -142,6 +142,8 @@ func TestSpecAndWireTypesAreTheSame(t *testing.T) {
 		"Taking": client.Taking{}, "RevokeRequest": client.RevokeRequest{}, "TakingPage": client.TakingPage{},
 		"Event": client.Event{}, "Decision": client.Decision{}, "EventPage": client.EventPage{},
 		"Ejection": client.Ejection{}, "EjectionList": client.EjectionList{}, "Occupancy": client.Occupancy{}, "OccupancyList": client.OccupancyList{},
+		"Explanation": client.Explanation{}, "Figures": client.Figures{}, "Figure": client.Figure{}, "Latency": client.Latency{},
+		"Health": client.Health{}, "HealthCheck": client.HealthCheck{}, "Configuration": client.Configuration{}, "Setting": client.Setting{},
 		"Key": client.Key{}, "KeyList": client.KeyList{}, "Me": client.Me{}, "WebConfig": client.WebConfig{},
 		"CredentialRequest": client.CredentialRequest{}, "Credential": client.Credential{}, "InspectRequest": client.InspectRequest{},
 		"User": client.User{}, "UserPage": client.UserPage{}, "Contact": client.Contact{}, "ContactList": client.ContactList{},

@@ -160,6 +160,21 @@ func operatorStatuses(t *testing.T, s *server) []statusTest {
 		{"an unknown decision is read", request{operator, "GET", "/api/v1/decisions/" + none, "", nil}, 404, "decision_not_found"},
 		{"no decision is read", request{operator, "GET", "/api/v1/decisions/x", "", nil}, 404, "decision_not_found"},
 
+		{"the record is read backwards", request{operator, "GET", events + "?order=newest&refused=true&search=members&since=2020-01-01T00:00:00Z&until=2099-01-01T00:00:00Z", "", nil}, 200, ""},
+		{"the record is read sideways", request{operator, "GET", events + "?order=left", "", nil}, 400, "query_invalid"},
+		{"the record is read since no time", request{operator, "GET", events + "?since=yesterday", "", nil}, 400, "query_invalid"},
+		{"the record is read until no time", request{operator, "GET", events + "?until=now", "", nil}, 400, "query_invalid"},
+		{"the record is read for perhaps refusals", request{operator, "GET", events + "?refused=perhaps", "", nil}, 400, "query_invalid"},
+		{"the record is read for a text of control characters", request{operator, "GET", events + "?search=a%00b", "", nil}, 400, "query_invalid"},
+		{"a decision is explained", request{operator, "GET", decision + "/explanation", "", nil}, 200, ""},
+		{"an unknown decision is explained", request{operator, "GET", "/api/v1/decisions/" + none + "/explanation", "", nil}, 404, "decision_not_found"},
+		{"the figures are read", request{operator, "GET", "/api/v1/figures", "", nil}, 200, ""},
+		{"the figures are read by a page", request{operator, "GET", "/api/v1/figures?limit=1", "", nil}, 400, "query_invalid"},
+		{"the health is read", request{operator, "GET", "/api/v1/health", "", nil}, 200, ""},
+		{"the health is read by a page", request{operator, "GET", "/api/v1/health?limit=1", "", nil}, 400, "query_invalid"},
+		{"the configuration is read", request{operator, "GET", "/api/v1/configuration", "", nil}, 200, ""},
+		{"the configuration is read by a page", request{operator, "GET", "/api/v1/configuration?limit=1", "", nil}, 400, "query_invalid"},
+
 		{"keys are listed", request{operator, "GET", keys, "", nil}, 200, ""},
 		{"the current key is retired", request{operator, "DELETE", keys + "/" + string(current.ID), "", nil}, 409, "key_current"},
 		{"an unknown key is retired", request{operator, "DELETE", keys + "/" + none, "", nil}, 404, "key_not_found"},
@@ -170,6 +185,8 @@ func operatorStatuses(t *testing.T, s *server) []statusTest {
 	}{
 		{"a revocation", "POST", revocations, "{}"}, {"revocations are listed", "GET", revocations, ""}, {"ejections are listed", "GET", "/api/v1/ejections", ""},
 		{"the record is read", "GET", events, ""}, {"a decision is read", "GET", decision, ""},
+		{"a decision is explained", "GET", decision + "/explanation", ""}, {"the figures are read", "GET", "/api/v1/figures", ""},
+		{"the health is read", "GET", "/api/v1/health", ""}, {"the configuration is read", "GET", "/api/v1/configuration", ""},
 		{"keys are listed", "GET", keys, ""}, {"keys are rotated", "POST", keys + "/rotate", "{}"},
 		{"a key is retired", "DELETE", keys + "/" + string(retired.ID), "{}"},
 	} {

@@ -74,6 +74,10 @@ func TestEveryStatusOfEveryOperation(t *testing.T) {
 		{"a room is text", request{owner, "POST", rooms, "{}", text}, 415, "media_type_unsupported"},
 
 		{"rooms are listed", request{owner, "GET", rooms + "?status=ready&limit=200", "", nil}, 200, ""},
+		{"rooms are looked for", request{owner, "GET", rooms + "?search=LOB", "", nil}, 200, ""},
+		{"rooms are looked for at length", request{owner, "GET", rooms + "?search=" + strings.Repeat("x", 201), "", nil}, 400, "query_invalid"},
+		{"participants are looked for", request{owner, "GET", lobby + "/participants?search=ann&status=joined", "", nil}, 200, ""},
+		{"participants of an unknown status", request{owner, "GET", lobby + "/participants?status=busy", "", nil}, 400, "query_invalid"},
 		{"rooms of an unknown status", request{owner, "GET", rooms + "?status=busy", "", nil}, 400, "query_invalid"},
 		{"rooms are listed for nobody", request{nobody, "GET", rooms, "", nil}, 401, "credentials_required"},
 		{"rooms are listed without the scope", request{unscoped, "GET", rooms, "", nil}, 403, "scope_missing"},

@@ -44,6 +44,9 @@ type Config struct {
 	Dev bool `yaml:"-"`
 	// OnLambda says that this process is a function on AWS Lambda.
 	OnLambda bool `yaml:"-"`
+	// Sources says where [Load] has the values from that are not the defaults, by
+	// their paths.
+	Sources map[string]string `yaml:"-"`
 
 	Server    Server                  `yaml:"server"`
 	Data      string                  `yaml:"data" doc:"The folder of the database and of what else the server keeps. Made when there is none."`

@@ -260,4 +260,7 @@ func printable(key string) string {
 
 func lineOf(node ast.Node) string { return line(node.GetToken().Position.Line) }
 
-func line(n int) string { return fmt.Sprintf("line %d", n) }
+// lineWord begins the origin of what stands in a file.
+const lineWord = "line "
+
+func line(n int) string { return lineWord + strconv.Itoa(n) }

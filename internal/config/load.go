@@ -98,6 +98,7 @@ func Load(o Options) (Config, []string, error) {
 	if len(l.problems) > 0 {
 		return Config{}, nil, &Error{o.Path, l.problems}
 	}
+	c.Sources = l.sources(o.Path)
 	return c, append(l.warnings, c.warnings()...), nil
 }
 

@@ -30,6 +30,7 @@ const (
 	Operate           Action = "operate"      // clients, keys, revocations
 	Authenticate      Action = "authenticate" // only ever refused, for what was revoked
 	ReadRecord        Action = "record.read"  // events and decisions
+	Watch             Action = "server.watch" // figures, health, configuration
 	Inspect           Action = "token.inspect"
 	UseRelay          Action = "relay.use"      // of TURN
 	ReadUser          Action = "user.read"      // oneself
@@ -170,7 +171,7 @@ func (p *Policy) standing(req Request) (standing, *usher.Error) {
 	case id.Operator && !grants(req.Action):
 		// An operator sees and ends everything, but enters a room as anybody.
 		return standing{rule: "operator"}, nil
-	case req.Action == Operate || req.Action == ReadRecord:
+	case req.Action == Operate || req.Action == ReadRecord || req.Action == Watch:
 		return standing{rule: "operators only"}, errOperator
 	case req.Room == nil:
 		return p.withoutRoom(req)

@@ -26,16 +26,13 @@ func (s *Service) listMeetings(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	rooms, more, err := s.Access.Rooms(r.Context(), httpd.Identity(r.Context()), "", access.Page{After: after, Limit: pageSize})
+	rooms, next, err := s.Access.Rooms(r.Context(), httpd.Identity(r.Context()), access.RoomFilter{}, access.Page{After: after, Limit: pageSize})
 	if err != nil {
 		return err
 	}
-	list := page[meeting]{Objects: make([]meeting, len(rooms))}
+	list := page[meeting]{Objects: make([]meeting, len(rooms)), Cursor: next}
 	for i, room := range rooms {
 		list.Objects[i] = meetingOf(room)
-	}
-	if more {
-		list.Cursor = rooms[len(rooms)-1].ID
 	}
 	return httpd.JSON(w, http.StatusOK, list)
 }

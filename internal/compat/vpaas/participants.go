@@ -32,16 +32,13 @@ func (s *Service) listParticipants(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	ps, more, err := s.Access.Participants(r.Context(), httpd.Identity(r.Context()), string(meeting), access.Page{After: after, Limit: pageSize})
+	ps, next, err := s.Access.Participants(r.Context(), httpd.Identity(r.Context()), string(meeting), access.ParticipantFilter{}, access.Page{After: after, Limit: pageSize})
 	if err != nil {
 		return err
 	}
-	list := page[participant]{Objects: make([]participant, len(ps))}
+	list := page[participant]{Objects: make([]participant, len(ps)), Cursor: next}
 	for i, p := range ps {
 		list.Objects[i] = participantOf(p)
-	}
-	if more {
-		list.Cursor = ps[len(ps)-1].ID
 	}
 	return httpd.JSON(w, http.StatusOK, list)
 }

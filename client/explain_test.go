@@ -1,6 +1,7 @@
-package main
+package client_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -61,7 +62,7 @@ Reason: invite i
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, explain(tt.event)); diff != "" {
+			if diff := cmp.Diff(tt.want, strings.Join(tt.event.Explain(), "\n")+"\n"); diff != "" {
 				t.Error(diff)
 			}
 		})
