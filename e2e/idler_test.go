@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -81,18 +82,25 @@ func (s *Server) insist(ctx context.Context, action string, proof usher.Secret) 
 // next returns the next message, and answers pings on the way.
 func (i *idler) next() ([]byte, error) {
 	for {
-		f, err := ws.ReadFrame(i.r)
+		h, err := ws.ReadHeader(i.r)
 		if err != nil {
 			return nil, err
 		}
-		switch f.Header.OpCode {
+		if h.Length > 1<<20 {
+			return nil, fmt.Errorf("it was sent %d bytes", h.Length)
+		}
+		payload := make([]byte, h.Length)
+		if _, err := io.ReadFull(i.r, payload); err != nil {
+			return nil, err
+		}
+		switch h.OpCode {
 		case ws.OpText:
-			return f.Payload, nil
+			return payload, nil
 		case ws.OpClose:
-			code, reason := ws.ParseCloseFrameData(f.Payload)
-			return nil, errors.Join(&client.SignalClosed{Code: int(code), Reason: reason}, wsutil.WriteClientMessage(i, ws.OpClose, f.Payload), i.Close())
+			code, reason := ws.ParseCloseFrameData(payload)
+			return nil, errors.Join(&client.SignalClosed{Code: int(code), Reason: reason}, wsutil.WriteClientMessage(i, ws.OpClose, payload), i.Close())
 		case ws.OpPing:
-			if err := wsutil.WriteClientMessage(i, ws.OpPong, f.Payload); err != nil {
+			if err := wsutil.WriteClientMessage(i, ws.OpPong, payload); err != nil {
 				return nil, err
 			}
 		}
