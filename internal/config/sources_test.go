@@ -80,7 +80,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"compat.roomservice.enabled": "true", "compat.roomservice.access": "public", "compat.roomservice.role": "viewer", "compat.roomservice.lifetime": "90m",
 		"collab.maxValue": "1", "collab.maxDocument": "2", "collab.maxItems": "3", "collab.maxObjects": "4", "collab.maxPresence": "5",
 		"collab.maxPeers": "6", "collab.grace": "7s", "collab.rate": "8/1m",
-		"web.enabled": "false", "web.clientId": "page", "web.issuer": "https://id.example.com", "web.connect": "https://token.example.com",
+		"web.enabled": "false", "web.clientId": "one", "web.issuer": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_A", "web.connect": "https://token.example.com",
 	}
 	claims := identity.ClaimNames{Subject: "uid", Email: "mail", EmailVerified: "ok", Name: "display", Groups: "teams"}
 	want := config.Config{
@@ -149,7 +149,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		Collab: collab.Config{
 			MaxValue: 1, MaxDocument: 2, MaxItems: 3, MaxObjects: 4, MaxPresence: 5, MaxPeers: 6, Grace: 7 * time.Second, Rate: limit.Rate{Count: 8, Per: time.Minute},
 		},
-		Web: config.Web{ClientID: "page", Issuer: "https://id.example.com", Connect: []string{"https://token.example.com"}},
+		Web: config.Web{ClientID: "one", Issuer: "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_A", Connect: []string{"https://token.example.com"}},
 		Log: config.Log{Level: "debug", Format: "json"},
 		Compat: config.Compat{
 			VPaaS:    config.VPaaSDialect{Access: httpd.ByIdentity},
