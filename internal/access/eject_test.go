@@ -262,7 +262,7 @@ func TestWhoComesBackIsPutOutAgain(t *testing.T) {
 			t.Errorf("the record says %+v", got)
 		}
 		// From when it may be there again it is left alone, and put out again later.
-		time.Sleep(40 * time.Second)
+		time.Sleep(45 * time.Second) // it is looked for every 30: not at this very moment
 		if err := a.Unban(t.Context(), shop, string(r.ID), taking.ID); err != nil {
 			t.Fatal(err)
 		}
