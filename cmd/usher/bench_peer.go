@@ -95,6 +95,15 @@ type people struct {
 	folder string
 	ids    []string
 	tokens []usher.Secret
+	core   *cores // that servers run on; nil is any
+}
+
+// start starts a server's process on the core that is for it.
+func (p *people) start(cmd *exec.Cmd) error {
+	if p.core == nil {
+		return cmd.Start()
+	}
+	return startOn(*p.core, cmd.Start)
 }
 
 // populate enters so many people in the database of a folder that no server
@@ -160,7 +169,7 @@ const ownConfig = "signaling:\n  relay: 1000000/1s\n"
 func usherServer(p *people, scheme string) socketServer {
 	return socketServer{
 		name:        "usher",
-		start:       func(ctx context.Context) (*measuredProcess, error) { return startSelf(ctx, p.folder, scheme) },
+		start:       func(ctx context.Context) (*measuredProcess, error) { return p.startSelf(ctx, scheme) },
 		url:         func(base string, _ int) string { return "ws" + strings.TrimPrefix(base, "http") + "/signal" },
 		subprotocol: "usher.v1",
 		hello:       func(i int) string { return `{"action":"auth","payload":{"token":"` + p.tokens[i].Reveal() + `"}}` },
@@ -170,47 +179,47 @@ func usherServer(p *people, scheme string) socketServer {
 }
 
 // startSelf runs `usher serve` on a port of its own.
-func startSelf(ctx context.Context, folder, scheme string) (*measuredProcess, error) {
+func (p *people) startSelf(ctx context.Context, scheme string) (*measuredProcess, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(folder, "bench.yaml")
+	file := filepath.Join(p.folder, "bench.yaml")
 	if err := os.WriteFile(file, []byte(ownConfig), 0o600); err != nil {
 		return nil, err
 	}
 	at := map[string]string{"http": "", "https": "", scheme: "127.0.0.1:0"}
-	cmd := exec.CommandContext(ctx, self, "serve", "--dev", "--config", file, "--data", folder, "--http", at["http"], "--https", at["https"])
+	cmd := exec.CommandContext(ctx, self, "serve", "--dev", "--config", file, "--data", p.folder, "--http", at["http"], "--https", at["https"])
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	output, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := p.start(cmd); err != nil {
 		return nil, err
 	}
-	p := &measuredProcess{cmd: cmd}
+	m := &measuredProcess{cmd: cmd}
 	lines := bufio.NewScanner(output)
-	for p.base == "" && lines.Scan() {
+	for m.base == "" && lines.Scan() {
 		if line := strings.TrimSpace(lines.Text()); strings.HasPrefix(line, scheme+"://") {
-			p.base = line
+			m.base = line
 		}
 	}
-	p.read.Go(func() { _, _ = io.Copy(io.Discard, output) })
-	if p.base == "" {
-		p.stop()
+	m.read.Go(func() { _, _ = io.Copy(io.Discard, output) })
+	if m.base == "" {
+		m.stop()
 		return nil, errors.New("usher serve did not say where it serves")
 	}
-	return p, nil
+	return m, nil
 }
 
-// peerJSServer is a PeerJS server (npm peer) that a command runs, in which
-// {port} stands for its port.
-func peerJSServer(command string) socketServer {
+// peerJSServer is a PeerJS server (npm peer), or another that speaks as it does,
+// which a command runs in which {port} stands for its port.
+func peerJSServer(p *people, name, command string) socketServer {
 	id := func(i int) string { return fmt.Sprintf("p%07d", i) }
 	return socketServer{
-		name:  "peerjs",
-		start: func(ctx context.Context) (*measuredProcess, error) { return startCommand(ctx, command) },
+		name:  name,
+		start: func(ctx context.Context) (*measuredProcess, error) { return p.startCommand(ctx, command) },
 		url: func(base string, i int) string {
 			return base + "/peerjs?key=peerjs&id=" + id(i) + "&token=t" + id(i) + "&version=1.5.4"
 		},
@@ -220,7 +229,7 @@ func peerJSServer(command string) socketServer {
 }
 
 // startCommand runs a server on a free port, and waits until it is connected to.
-func startCommand(ctx context.Context, command string) (*measuredProcess, error) {
+func (p *people) startCommand(ctx context.Context, command string) (*measuredProcess, error) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -235,20 +244,20 @@ func startCommand(ctx context.Context, command string) (*measuredProcess, error)
 		return nil, errors.New("the command of the server is empty")
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	if err := cmd.Start(); err != nil {
+	if err := p.start(cmd); err != nil {
 		return nil, err
 	}
-	p := &measuredProcess{cmd: cmd, base: "ws://" + address}
+	m := &measuredProcess{cmd: cmd, base: "ws://" + address}
 	for began := time.Now(); time.Since(began) < startTime; {
 		if conn, err := net.Dial("tcp", address); err == nil {
-			return p, conn.Close()
+			return m, conn.Close()
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	p.stop()
+	m.stop()
 	return nil, fmt.Errorf("%s does not listen on port %s", args[0], port)
 }
 

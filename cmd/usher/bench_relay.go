@@ -16,7 +16,9 @@ import (
 // socketFlags are the flags of every measurement of sockets.
 type socketFlags struct {
 	Rounds int    `default:"3" help:"How often each is measured, in rotating order; the median counts (default: ${default})."`
+	Pin    bool   `default:"true" negatable:"" help:"Give the server one core and the clients another, if there are two (default: ${default})."`
 	PeerJS string `name:"peerjs" placeholder:"COMMAND" help:"Measure a PeerJS server in the same run: what starts it, as 'node node_modules/.bin/peerjs --host 127.0.0.1 --port {port} --concurrent_limit 20000'."`
+	Bare   string `placeholder:"COMMAND" help:"Measure a relay that does nothing else in the same run, which speaks as a PeerJS server does: what starts it, with {port}."`
 	Dir    string `placeholder:"DIR" help:"A folder for the server's data (default: a temporary one in the current folder)."`
 }
 
@@ -42,14 +44,24 @@ func (c socketFlags) with(ctx context.Context, connections []int, measure func(*
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
+	if server, clients, ok := apart(); ok && c.Pin {
+		back, pinErr := keepTo(clients)
+		if pinErr != nil {
+			return fmt.Errorf("bench: %w", pinErr)
+		}
+		defer func() { err = errors.Join(err, back()) }()
+		p.core = &server
+	}
 	return measure(p)
 }
 
 // servers are those to measure over plain sockets.
 func (c socketFlags) servers(p *people) []socketServer {
 	servers := []socketServer{usherServer(p, "http")}
-	if c.PeerJS != "" {
-		servers = append(servers, peerJSServer(c.PeerJS))
+	for _, peer := range []struct{ name, command string }{{"bare", c.Bare}, {"peerjs", c.PeerJS}} {
+		if peer.command != "" {
+			servers = append(servers, peerJSServer(p, peer.name, peer.command))
+		}
 	}
 	return servers
 }
@@ -132,11 +144,11 @@ func (c benchRelay) measure(ctx context.Context, env environment, s socketServer
 }
 
 // print prints a row for each number of connections, server and size. Its ratios
-// are to the other server, round by round, and its last column is how the cost
+// are to the last server, round by round, and its last column is how the cost
 // of a message grows from the smallest number of connections.
 func (c benchRelay) print(w io.Writer, servers []socketServer, results map[relayKey]*relayResults) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(out, "connections\tserver\tbytes\tmessages/s\tof peerjs\tCPU/message\tof peerjs\tp50\tp99\tgrowth\t")
+	fmt.Fprintln(out, "connections\tserver\tbytes\tmessages/s\tof last\tCPU/message\tof last\tp50\tp99\tgrowth\t")
 	cost := func(r relayed) float64 { return float64(r.cpu) }
 	for _, n := range c.Connections {
 		for _, size := range c.Sizes {

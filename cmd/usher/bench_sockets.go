@@ -345,13 +345,19 @@ func (c *crowd) run(p *measuredProcess, d time.Duration, window int, rate float6
 }
 
 // pace sends at a rate. A message's time counts from when it was to be sent, so
-// that who makes others wait is charged for them, too. Waiting is looking at the
-// clock: timers are too coarse for what is measured.
+// that who makes others wait is charged for them, too.
 func (c *crowd) pace(st *stage, rate float64) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	exactly()
 	for k := 0; ; k++ {
 		planned := st.start + time.Duration(float64(k)/rate*float64(time.Second))
-		for time.Since(c.start) < planned && !st.ended.Load() {
-			runtime.Gosched()
+		for !st.ended.Load() {
+			left := planned - time.Since(c.start)
+			if left <= 0 {
+				break
+			}
+			nap(left)
 		}
 		if st.ended.Load() {
 			return nil

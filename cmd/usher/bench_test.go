@@ -85,11 +85,11 @@ func TestBenchesMeasureEveryCallAtEachNumberOfClients(t *testing.T) {
 		"collab": {[]string{"bench", "collab", "--clients", "2,3", "--items", "5,10", "--rounds", "1", "--time", "200ms", "--dir", t.TempDir()}, []string{
 			`2 +\d+ +\d+ +\S+s +\S+s`, `3 +\d+ +.*`, ``, `items .*`, `5 +\d+ +\d+ +\S+s +\S+s +\S+s +\S+s`, `10 +.*`,
 		}},
-		"relay": {[]string{"bench", "relay", "--connections", "2,4", "--sizes", "64,2000", "--rounds", "2", "--time", "200ms", "--peerjs", peerJS, "--dir", t.TempDir()}, []string{
-			`2 +usher +64 +\d+ +\d+\.\d\d +\S+s +\S+ +\S+s +\S+s +-`, `2 +peerjs +64 +\d+ +1\.00 .*`, `2 +usher +2000 +.*`, `2 +peerjs +2000 +.*`,
-			`4 +usher +64 +.*`, `4 +peerjs +64 +.*`, `4 +usher +2000 +.*`, `4 +peerjs +2000 +.*`,
+		"relay": {[]string{"bench", "relay", "--connections", "2,4", "--sizes", "64,2000", "--rounds", "2", "--time", "200ms", "--no-pin", "--bare", peerJS, "--peerjs", peerJS, "--dir", t.TempDir()}, []string{
+			`2 +usher +64 +\d+ +\d+\.\d\d +\S+s +\S+ +\S+s +\S+s +-`, `2 +bare +64 +.*`, `2 +peerjs +64 +\d+ +1\.00 .*`, `2 +usher +2000 +.*`, `2 +bare +2000 +.*`, `2 +peerjs +2000 +.*`,
+			`4 +usher +64 +.*`, `4 +bare +64 +.*`, `4 +peerjs +64 +.*`, `4 +usher +2000 +.*`, `4 +bare +2000 +.*`, `4 +peerjs +2000 +.*`,
 		}},
-		"idle": {[]string{"bench", "idle", "--connections", "2,4", "--rounds", "1", "--time", "20ms", "--peerjs", peerJS, "--dir", t.TempDir()}, []string{
+		"idle": {[]string{"bench", "idle", "--connections", "2,4", "--rounds", "1", "--time", "20ms", "--no-pin", "--peerjs", peerJS, "--dir", t.TempDir()}, []string{
 			`2 +usher +\d+ +\S+s +-?\d+\.\d +\d+ +-`, `2 +usher, TLS +\d+ .*`, `2 +peerjs +\d+ .*`, `4 +usher +.*`, `4 +usher, TLS +.*`, `4 +peerjs +.*`,
 		}},
 	} {
