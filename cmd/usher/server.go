@@ -118,7 +118,8 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	}
 	nodes := &bus.Local{}
 	s.access = access.New(access.Config{
-		Store: s.db, Bus: nodes, IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry,
+		Store: s.db, Alone: cfg.Store.Driver != config.DynamoDB, // the data folder is ours alone
+		Bus: nodes, IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry,
 		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: ownLimits(cfg.Limits), Record: cfg.Record,
 		Contacts: cfg.Contacts, Presence: presence{s},
 		Platforms: media, Readers: readers(), Keys: ring, Guests: s.callers.guests, Derive: sealer.Derive,

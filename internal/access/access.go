@@ -32,7 +32,9 @@ import (
 
 // Config is what [New] needs.
 type Config struct {
-	Store  store.DB
+	Store store.DB
+	// Alone says that no other process writes to the store.
+	Alone  bool
 	Bus    bus.Bus
 	Rooms  room.Config
 	Policy policy.Config
@@ -121,6 +123,7 @@ func New(config Config) *Access {
 	a.metrics.watch(config.Metrics, a)
 	a.contacts = contact.New(config.Contacts, contact.Deps{
 		Users: config.Store.Users(), Contacts: config.Store.Contacts(), Bus: config.Bus, Now: config.Now, Logger: config.Logger,
+		Node: a.node, Alone: config.Alone,
 	})
 	return a
 }

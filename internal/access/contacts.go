@@ -154,9 +154,7 @@ func (a *Access) Mutual(ctx context.Context, app, user string) ([]string, error)
 	return a.contacts.Mutual(ctx, app, user)
 }
 
-// WatchContacts calls f with every change of an entry that is the user's or for
-// the user, in order, until stop is called. One may be lost on its way: read
-// [Access.Mutual] and [Access.Lists] for what is true. f must not block.
-func (a *Access) WatchContacts(app, user string, f func(ContactChange)) (stop func()) {
-	return a.contacts.Watch(app, user, f)
-}
+// WatchContacts calls f with every change of an entry from now on. One may be lost
+// on its way from another node: read [Access.Mutual] and [Access.Lists] for what
+// is true. f must not block.
+func (a *Access) WatchContacts(f func(ContactChange)) { a.contacts.Watch(f) }

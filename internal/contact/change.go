@@ -2,6 +2,8 @@ package contact
 
 import (
 	"encoding/json"
+
+	"usher"
 )
 
 // Change is one entry that was made or that is gone.
@@ -14,30 +16,53 @@ type Change struct {
 	Listed bool `json:"listed"`
 }
 
-func subject(app, user string) string { return "contacts." + app + "." + user }
+// subject is where nodes tell each other of changes.
+const subject = "contacts"
 
-// Watch calls f with every change of an entry that is the user's or for the
-// user, on whichever node it was made, until stop is called. The bus may lose
-// one: whoever is told reads what is true. f must not block.
-func (s *Service) Watch(app, user string, f func(Change)) (stop func()) {
-	return s.Bus.Subscribe(subject(app, user), func(data []byte) {
-		var c Change
-		if err := json.Unmarshal(data, &c); err != nil {
-			s.Logger.Error("a message on the bus could not be read", "subject", subject(app, user), "error", err)
-			return
-		}
-		s.pairs.forget(pair{c.App, c.Owner, c.User}) // it may come from another node
-		f(c)
-	})
+// news is a change, and the node that made it.
+type news struct {
+	Node usher.ID `json:"node"`
+	Change
+}
+
+// Watch calls f with every change from now on, on whichever node it was made. Of
+// another node's the bus may lose one: whoever is told reads what is true. f must
+// not block.
+func (s *Service) Watch(f func(Change)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watchers = append(s.watchers, f)
+}
+
+// hear takes what any node tells of its changes.
+func (s *Service) hear(data []byte) {
+	var n news
+	if err := json.Unmarshal(data, &n); err != nil {
+		s.Logger.Error("a message on the bus could not be read", "subject", subject, "error", err)
+		return
+	}
+	if n.Node != s.Node {
+		s.note(n.Change)
+	}
 }
 
 // changed tells of what has just been committed.
 func (s *Service) changed(c Change) {
-	s.pairs.forget(pair{c.App, c.Owner, c.User})
-	data, err := json.Marshal(c)
+	s.note(c)
+	data, err := json.Marshal(news{s.Node, c})
 	if err != nil {
 		panic(err) // a struct of strings
 	}
-	s.Bus.Publish(subject(c.App, c.Owner), data)
-	s.Bus.Publish(subject(c.App, c.User), data)
+	s.Bus.Publish(subject, data)
+}
+
+// note forgets what a change has made wrong, and tells who watches.
+func (s *Service) note(c Change) {
+	s.pairs.forget(pair{c.App, c.Owner, c.User})
+	s.mu.Lock()
+	watchers := s.watchers
+	s.mu.Unlock()
+	for _, f := range watchers {
+		f(c)
+	}
 }

@@ -11,9 +11,11 @@ import (
 )
 
 // What is remembered of who lists whom: on the node of a change it is forgotten
-// at once, on others after rememberFor.
+// at once, on others after rememberFor. Where there are no others, rememberAlone
+// is for those who change the database by hand.
 const (
 	rememberFor   = time.Second
+	rememberAlone = time.Minute
 	rememberPairs = 1 << 16
 )
 
@@ -33,16 +35,22 @@ type answer struct {
 // pairs remembers answers, so that a message between two users need not ask the
 // store whether it may pass.
 type pairs struct {
-	now func() time.Time
-	mu  sync.RWMutex
+	now  func() time.Time
+	good time.Duration // how long an answer is
+
+	mu sync.RWMutex
 	// changes counts what was forgotten: an answer that was read before a change
 	// and comes after it is not remembered.
 	changes uint64
 	known   map[pair]answer
 }
 
-func newPairs(now func() time.Time) *pairs {
-	return &pairs{now: now, known: make(map[pair]answer)}
+func newPairs(now func() time.Time, alone bool) *pairs {
+	p := &pairs{now: now, good: rememberFor, known: make(map[pair]answer)}
+	if alone {
+		p.good = rememberAlone
+	}
+	return p
 }
 
 // get returns the answer, if it is known and fresh, and else what put is to be
@@ -51,7 +59,7 @@ func (p *pairs) get(of pair) (listed, known bool, changes uint64) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	a, known := p.known[of]
-	return a.listed, known && p.now().Sub(a.read) < rememberFor, p.changes
+	return a.listed, known && p.now().Sub(a.read) < p.good, p.changes
 }
 
 func (p *pairs) put(of pair, listed bool, read time.Time, changes uint64) {
@@ -71,6 +79,13 @@ func (p *pairs) forget(of pair) {
 	defer p.mu.Unlock()
 	p.changes++
 	delete(p.known, of)
+}
+
+func (p *pairs) forgetAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.changes++
+	clear(p.known)
 }
 
 // Lists reports whether the owner lists the user. It answers from memory where

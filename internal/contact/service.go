@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"usher"
@@ -32,6 +33,10 @@ type Deps struct {
 	Bus      bus.Bus
 	Now      func() time.Time
 	Logger   *slog.Logger
+	// Node tells this process from the others on the bus.
+	Node usher.ID
+	// Alone says that no other process writes to the store.
+	Alone bool
 }
 
 // Service keeps users and contacts. It is safe for concurrent use.
@@ -39,11 +44,16 @@ type Service struct {
 	config Config
 	Deps
 	pairs *pairs
+
+	mu       sync.Mutex
+	watchers []func(Change)
 }
 
-// New returns a Service.
+// New returns a Service, which hears of changes for as long as there is the bus.
 func New(config Config, deps Deps) *Service {
-	return &Service{config: config, Deps: deps, pairs: newPairs(deps.Now)}
+	s := &Service{config: config, Deps: deps, pairs: newPairs(deps.Now, deps.Alone)}
+	deps.Bus.Subscribe(subject, s.hear)
+	return s
 }
 
 // now reads the clock as stores keep it.
@@ -145,6 +155,7 @@ func (s *Service) Erase(ctx context.Context, app, key string) error {
 		return ErrNoUser
 	}
 	if err != nil {
+		s.pairs.forgetAll()
 		return fmt.Errorf("contact: erase user: %w", err)
 	}
 	for _, c := range gone {
@@ -176,6 +187,7 @@ func (s *Service) Add(ctx context.Context, app, owner, user string) (c usher.Con
 	case errors.Is(err, store.ErrFull):
 		return usher.Contact{}, false, usher.Errorf(usher.Conflict, "contacts_full", "You have %d contacts, which is as many as there can be; remove one first.", s.config.Max)
 	case err != nil:
+		s.pairs.forget(pair{app, owner, user}) // who knows
 		return usher.Contact{}, false, fmt.Errorf("contact: add: %w", err)
 	}
 	s.changed(Change{App: app, Owner: owner, User: user, Listed: true})
@@ -189,6 +201,7 @@ func (s *Service) Remove(ctx context.Context, app, owner, user string) (removed 
 		return false, nil
 	}
 	if err != nil {
+		s.pairs.forget(pair{app, owner, user}) // who knows
 		return false, fmt.Errorf("contact: remove: %w", err)
 	}
 	s.changed(Change{App: app, Owner: owner, User: user})

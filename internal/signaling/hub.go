@@ -108,6 +108,7 @@ func New(config Config, calls call.Config, deps Deps) (*Hub, error) {
 	h.calls = call.New(calls, call.Deps{
 		Store: deps.Calls, IDs: deps.IDs, Now: deps.Now, Logger: deps.Logger, Node: h.node, Changed: h.callChanged,
 	})
+	deps.Access.WatchContacts(h.contactChanged)
 	return h, nil
 }
 

@@ -33,10 +33,9 @@ type user struct {
 	name     string
 	email    string
 	// mutual are those who may know whether the user is there.
-	mutual    map[string]struct{}
-	stopWatch func()
-	calls     []usher.Call // those that have not ended
-	news      uint64       // how often there was news of them
+	mutual map[string]struct{}
+	calls  []usher.Call // those that have not ended
+	news   uint64       // how often there was news of them
 }
 
 // hold returns the user of an identity, who stays until free is called as often.
@@ -71,9 +70,6 @@ func (u *user) free() {
 		return
 	}
 	u.gone = true
-	if u.stopWatch != nil {
-		u.stopWatch()
-	}
 	u.hub.mu.Lock()
 	defer u.hub.mu.Unlock()
 	delete(u.hub.users, u.userKey)
@@ -94,21 +90,22 @@ func (u *user) from(reader string) []byte {
 // has contacts and calls; the others are guests.
 func (u *user) isPerson() bool { return strings.HasPrefix(u.key, string(usher.UserIdentity)+":") }
 
-// meet begins to follow whom the user knows.
+// meet reads whom the user knows.
 func (u *user) meet() {
-	if !u.isPerson() {
-		return
+	if u.isPerson() {
+		u.study()
 	}
-	stop := u.hub.Access.WatchContacts(u.app, u.key, func(c access.ContactChange) {
-		if c.Owner == u.key {
-			u.send(contactsChanged, "")
-		}
-		u.hub.tend.restudy(u)
-	})
-	u.mu.Lock()
-	u.stopWatch = stop
-	u.mu.Unlock()
-	u.study()
+}
+
+// contactChanged hears of every entry that was made or that is gone.
+func (h *Hub) contactChanged(c access.ContactChange) {
+	if owner := h.user(c.App, c.Owner); owner != nil {
+		owner.send(contactsChanged, "")
+		h.tend.restudy(owner)
+	}
+	if u := h.user(c.App, c.User); u != nil {
+		h.tend.restudy(u)
+	}
 }
 
 var contactsChanged = message{Action: "contacts.changed", Payload: struct{}{}}.prepare()
