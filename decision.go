@@ -26,6 +26,14 @@ const (
 	HungUp     EventType = "hung_up"  // a call ended: see Reason
 )
 
+// EventTypes returns all types of event.
+func EventTypes() []EventType {
+	return []EventType{
+		Decided, Claimed, Attached, Detached, Ended, Taken, Redeemed, Listed, Unlisted, Sought, Erased,
+		Called, Answered, HungUp, Ejected, NotEjected,
+	}
+}
+
 // Event is one entry of the record: what happened, and who made it happen.
 type Event struct {
 	// ID is also how a caller refers to a decision that it was told of.

@@ -118,7 +118,7 @@ func New(config Config) *Access {
 		Store: config.Store.Rooms(), IDs: config.IDs, Random: config.Random, Now: config.Now,
 		Logger: config.Logger, Node: a.node,
 		Changed: a.placeEnded,
-		Ended:   func(r usher.Room) { a.announceEnd(r) },
+		Ended:   func(r usher.Room) { a.announceEnd(context.Background(), r) },
 	})
 	a.metrics.watch(config.Metrics, a)
 	a.contacts = contact.New(config.Contacts, contact.Deps{

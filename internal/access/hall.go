@@ -157,9 +157,10 @@ func (a *Access) announce(key usher.RoomKey, n notice) {
 	a.config.Bus.Publish(subject(key), data)
 }
 
-func (a *Access) announceEnd(r usher.Room) {
+func (a *Access) announceEnd(ctx context.Context, r usher.Room) {
 	a.announce(r.Key(), notice{Kind: roomEnded, Reason: r.EndReason})
 	a.abroad.review(r.Key())
+	a.tell(ctx, usher.Event{Type: usher.Ended, App: r.App, Room: r.ID, Name: r.Name, Reason: r.EndReason})
 }
 
 // receive takes a notice from the bus. What this node said itself comes back

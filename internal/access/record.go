@@ -58,6 +58,8 @@ const (
 	// recordRetry is how long a store that failed is left alone.
 	recordRetry = 500 * time.Millisecond
 	recordBatch = 2000
+	// maxBatch is more than any batch has, so that the numbers of [Position] grow.
+	maxBatch = 1 << 12
 	// recordWait is how long a call waits for its event to be on disk.
 	recordWait = 5 * time.Second
 	// recordQueue bounds what waits while the store can't be written. Beyond it
@@ -82,6 +84,10 @@ type recorder struct {
 	taken   uint64        // how many events were ever taken
 	waiting []waiter      // whoever waits, by what for
 	failing bool          // the last attempt to write failed
+	// awaited are the events that a call waits for also where the audit is not
+	// strict; nil is none.
+	awaited func(usher.Event) bool
+	news    chan struct{} // closed when more is on disk
 }
 
 // waiter waits until so many events are on disk; the zero waiter does not wait.
@@ -91,7 +97,7 @@ type waiter struct {
 }
 
 func newRecorder(config RecordConfig, s store.Record, now func() time.Time, logger *slog.Logger) *recorder {
-	return &recorder{config: config, store: s, now: now, logger: logger, wake: make(chan struct{}, 1)}
+	return &recorder{config: config, store: s, now: now, logger: logger, wake: make(chan struct{}, 1), news: make(chan struct{})}
 }
 
 // decide takes the event of a decision, once there is room for it. With a strict
@@ -125,11 +131,11 @@ func (r *recorder) tell(ctx context.Context, e usher.Event) error {
 }
 
 // take appends an event, and returns what its caller has to wait for: nothing,
-// unless the audit is strict. The caller holds r.mu.
+// unless the audit is strict or the event awaited. The caller holds r.mu.
 func (r *recorder) take(e usher.Event) waiter {
 	r.pending = append(r.pending, e)
 	r.taken++
-	if r.config.Audit != Strict {
+	if r.config.Audit != Strict && (r.awaited == nil || !r.awaited(e)) {
 		return waiter{}
 	}
 	return r.await(r.taken)
@@ -170,7 +176,7 @@ func (r *recorder) run(ctx context.Context) {
 	for {
 		select {
 		case <-r.wake:
-			if r.config.Audit != Strict {
+			if !r.urgent() {
 				pause(ctx, recordPause)
 			}
 			if ctx.Err() == nil && !r.write(ctx) {
@@ -193,6 +199,13 @@ func (r *recorder) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// urgent reports whether somebody waits for what is pending.
+func (r *recorder) urgent() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.config.Audit == Strict || len(r.waiting) > 0
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -244,6 +257,8 @@ func (r *recorder) wrote(n int) {
 	defer r.mu.Unlock()
 	r.failing = false
 	r.pending = slices.Delete(r.pending, 0, n)
+	close(r.news)
+	r.news = make(chan struct{})
 	written := r.taken - uint64(len(r.pending))
 	for len(r.waiting) > 0 && r.waiting[0].events <= written {
 		close(r.waiting[0].done)

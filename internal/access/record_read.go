@@ -49,37 +49,18 @@ func parsePosition(s string, back bool) (position, error) {
 // readBatches is how many batches one call looks at.
 const readBatches = 50
 
-// read returns up to limit events from a position on that keep is true of, and
-// the position after the last one looked at. It looks at a bounded number, so
-// that a filter that nothing passes does not hold anybody up: an empty page
-// with a new position is not the end.
+// read returns up to limit events from a position on that keep is true of, the
+// position after the last one looked at, and whether there may be more already.
 func (r *recorder) read(ctx context.Context, from position, limit int, keep func(usher.Event) bool) ([]usher.Event, position, bool, error) {
-	list, err := r.store.After(ctx, from.seq, readBatches)
+	p, err := r.follow(ctx, from, limit, keep)
 	if err != nil {
-		return nil, from, false, fmt.Errorf("access: read events: %w", err)
+		return nil, from, false, err
 	}
 	var found []usher.Event
-	for _, b := range list {
-		events, err := decodeEvents(b)
-		if err != nil {
-			return nil, from, false, err
-		}
-		skip := 0
-		if b.Seq == from.seq+1 { // else the batch that was begun is trimmed away
-			skip = from.skip
-		}
-		for i := min(skip, len(events)); i < len(events); i++ {
-			if len(found) == limit {
-				return found, from, true, nil
-			}
-			from = position{seq: b.Seq - 1, skip: i + 1}
-			if keep(events[i]) {
-				found = append(found, events[i])
-			}
-		}
-		from = position{seq: b.Seq}
+	for _, e := range p.entries {
+		found = append(found, e.Event)
 	}
-	return found, from, len(list) == readBatches, nil
+	return found, p.next, p.more, nil
 }
 
 // readBack is read, backwards from a position, whose seq is 0 for the end.

@@ -152,6 +152,6 @@ func (a *Access) EndRoom(ctx context.Context, id usher.Identity, ref, reason str
 	if err != nil {
 		return usher.Room{}, err
 	}
-	a.announceEnd(r)
+	a.announceEnd(ctx, r)
 	return r, nil
 }

@@ -26,15 +26,9 @@ func (a *API) listEvents(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := client.EventPage{Events: make([]client.Event, len(events)), NextCursor: next, More: more}
 	for i, e := range events {
-		answer.Events[i] = wireEvent(e)
+		answer.Events[i] = WireEvent(e)
 	}
 	return httpd.JSON(w, http.StatusOK, answer)
-}
-
-var eventTypes = []usher.EventType{
-	usher.Decided, usher.Claimed, usher.Attached, usher.Detached, usher.Ended, usher.Taken, usher.Redeemed,
-	usher.Listed, usher.Unlisted, usher.Sought, usher.Erased,
-	usher.Called, usher.Answered, usher.HungUp, usher.Ejected, usher.NotEjected,
 }
 
 // eventQuery reads which events are asked for. A room is named by its id, since
@@ -57,7 +51,7 @@ func eventQuery(values url.Values) (access.EventQuery, error) {
 	if values.Has("order") && !q.Newest && values.Get("order") != "oldest" {
 		problems = append(problems, usher.FieldProblem{Field: "order", Message: "must be oldest or newest: which comes first"})
 	}
-	if values.Has("type") && !slices.Contains(eventTypes, q.Type) {
+	if values.Has("type") && !slices.Contains(usher.EventTypes(), q.Type) {
 		problems = append(problems, usher.FieldProblem{Field: "type", Message: "must be decided, claimed, attached, detached, ended, taken, redeemed, listed, unlisted, sought, erased, called, answered, hung_up, ejected or not_ejected"})
 	}
 	if _, err := usher.ParseID(values.Get("room")); values.Has("room") && err != nil {
@@ -94,10 +88,11 @@ func (a *API) decision(r *http.Request) (client.Event, error) {
 	if err != nil {
 		return client.Event{}, err
 	}
-	return wireEvent(e), nil
+	return WireEvent(e), nil
 }
 
-func wireEvent(e usher.Event) client.Event {
+// WireEvent is an event as the API shows it.
+func WireEvent(e usher.Event) client.Event {
 	wire := client.Event{
 		ID: e.ID, Type: e.Type, At: stamp(e.Time()), Who: e.Who, Name: e.Name, Actor: e.Actor,
 		Room: e.Room, Participant: e.Participant, RequestID: e.Request, Reason: e.Reason,

@@ -102,14 +102,16 @@ func (s *Service) sweepRooms(ctx context.Context) (int, error) {
 		return 0, wrap("sweep rooms", err)
 	}
 	err = together(keys, func(key usher.RoomKey) error {
+		ended := false
 		r, err := s.Store.Update(ctx, key, func(before usher.Room) (usher.Room, error) {
 			after := m.settleRoom(before)
+			ended = before.Status != usher.RoomEnded && after.Status == usher.RoomEnded
 			if after == before {
 				return before, store.ErrUnchanged
 			}
 			return m.touchRoom(before, after), nil
 		})
-		if err == nil && r.Status == usher.RoomEnded {
+		if err == nil && ended {
 			s.Ended(r)
 		}
 		return err
