@@ -33,6 +33,7 @@ var floors = []struct {
 	{"usher/internal/figures", 1},
 	{"usher/internal/health", 1},
 	{"usher/internal/datadir", 1},
+	{"usher/internal/egress", 1},
 	{"usher/internal/keys", 2},
 	{"usher/internal/room", 2},
 	{"usher/internal/contact", 2},
