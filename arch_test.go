@@ -44,6 +44,7 @@ var floors = []struct {
 	{"usher/internal/httpd", 4},
 	{"usher/internal/signaling", 5},
 	{"usher/internal/collab", 5},
+	{"usher/internal/webhook", 5},
 	{"usher/internal/api", 6},
 	{"usher/internal/compat/*", 6},
 	{"usher/internal/config", 6},
