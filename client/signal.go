@@ -53,11 +53,12 @@ type CallNotice struct {
 
 // Hello is what the server greets a connection with.
 type Hello struct {
-	UserID     string  `json:"userId"`
-	Connection string  `json:"connection"`
-	Name       string  `json:"name"`
-	ExpiresIn  float64 `json:"expiresIn"`
-	Resume     struct {
+	UserID     string `json:"userId"`
+	Connection string `json:"connection"`
+	Name       string `json:"name"`
+	// ExpiresIn is for how many seconds the token is good; 0 if it does not expire.
+	ExpiresIn int `json:"expiresIn"`
+	Resume    struct {
 		Token  usher.Secret `json:"token"`
 		Window float64      `json:"window"`
 	} `json:"resume"`

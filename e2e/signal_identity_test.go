@@ -117,14 +117,14 @@ func TestATokenThatExpiresEndsItsConnectionUnlessItIsRenewed(t *testing.T) {
 				"in the first message": s.signal(short("ann"), client.SignalOptions{}),
 			}
 			going := s.signal(short("ann"), client.SignalOptions{})
-			if left := going.Hello().ExpiresIn; left <= 0 || left > (shortLife+2*time.Second).Seconds() {
+			if left := going.Hello().ExpiresIn; left <= 0 || left > int((shortLife+2*time.Second).Seconds()) {
 				t.Errorf("the connection is told that its token is good for %v s", left)
 			}
 			with := func(token usher.Secret) client.Message {
 				return client.Message{Action: "auth", Payload: asPayload(t, map[string]string{"token": s.Secret(token.Reveal())})}
 			}
 			if renews {
-				var told struct{ ExpiresIn float64 }
+				var told struct{ ExpiresIn int }
 				if err := json.Unmarshal(going.hear("auth").Payload, &told); err != nil || told.ExpiresIn <= 0 {
 					t.Errorf("the connection is told that its token will expire in %v s, error %v", told.ExpiresIn, err)
 				}

@@ -310,11 +310,7 @@ func (l *link) renew(e *envelope) {
 	if s.link == l {
 		s.look()
 	}
-	var left time.Duration
-	if !id.Expires.IsZero() {
-		left = id.Expires.Sub(l.hub.Now())
-	}
-	_ = l.conn.SendPrepared(message{Action: "auth", Payload: expiryPayload{seconds(left)}}.prepare())
+	_ = l.conn.SendPrepared(message{Action: "auth", Payload: expiryPayload{left(id, l.hub.Now())}}.prepare())
 	l.ack(e, "", nil)
 }
 

@@ -282,7 +282,7 @@ func TestATokenExpires(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		ann := w.connect("ann", with(w.tokens.issue(until("ann", 90*time.Second))))
+		ann := w.connect("ann", with(w.tokens.issue(until("ann", 90*time.Second+700*time.Millisecond))))
 		old := w.connect("ann", with(w.tokens.issue(until("ann", 90*time.Second))), legacy)
 		if ann.hello["expiresIn"] != 90.0 {
 			t.Errorf("the hello says %v", ann.hello)

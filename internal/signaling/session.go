@@ -116,12 +116,12 @@ func (s *session) settle(now time.Time) {
 	}
 	defer s.user.mu.Unlock()
 	id := s.live.Identity()
-	left := id.Expires.Sub(now)
+	rest := id.Expires.Sub(now)
 	switch {
 	case s.final != 0: // it is closing
 		s.due.Store(0)
 		return
-	case !id.Expires.IsZero() && left <= 0:
+	case !id.Expires.IsZero() && rest <= 0:
 		s.link.conn.Close(codeUnauthenticated, "The token has expired.")
 		s.due.Store(0)
 		return
@@ -129,9 +129,9 @@ func (s *session) settle(now time.Time) {
 		s.link.conn.Close(socket.CodeGoingAway, "The connection has lasted as long as it may; connect again.")
 		s.due.Store(0)
 		return
-	case !id.Expires.IsZero() && left <= warnBefore && !s.told && s.v1 && s.hub.config.TokenExpiry == Renew:
+	case !id.Expires.IsZero() && rest <= warnBefore && !s.told && s.v1 && s.hub.config.TokenExpiry == Renew:
 		s.told = true
-		_ = s.link.conn.SendPrepared(message{Action: "auth", Payload: expiryPayload{seconds(left)}}.prepare())
+		_ = s.link.conn.SendPrepared(message{Action: "auth", Payload: expiryPayload{left(id, now)}}.prepare())
 	}
 	s.look()
 }
@@ -235,8 +235,8 @@ func (s *session) join(l *link, resumed bool, seen uint64) {
 
 func (s *session) hello(now time.Time, resumed bool) helloPayload {
 	c, id := s.hub.config, s.live.Identity()
-	hello := helloPayload{
-		UserID: s.user.id, Connection: s.handle, Name: id.Name, Resumed: resumed,
+	return helloPayload{
+		UserID: s.user.id, Connection: s.handle, Name: id.Name, ExpiresIn: left(id, now), Resumed: resumed,
 		Resume: resumePayload{s.token(), seconds(c.ResumeWindow)},
 		Limits: limitsPayload{
 			Message: c.MaxMessage, Lifetime: seconds(c.Lifetime),
@@ -245,10 +245,6 @@ func (s *session) hello(now time.Time, resumed bool) helloPayload {
 		},
 		Presence: s.hub.shownOf(s.user),
 	}
-	if !id.Expires.IsZero() {
-		hello.ExpiresIn = seconds(id.Expires.Sub(now))
-	}
-	return hello
 }
 
 // token makes the resume token of the session's generation. The caller holds

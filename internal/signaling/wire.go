@@ -49,7 +49,7 @@ type (
 		UserID     string          `json:"userId"`
 		Connection string          `json:"connection"`
 		Name       string          `json:"name,omitempty"`
-		ExpiresIn  float64         `json:"expiresIn,omitempty"`
+		ExpiresIn  int             `json:"expiresIn,omitempty"`
 		Resume     resumePayload   `json:"resume"`
 		Resumed    bool            `json:"resumed,omitempty"`
 		Limits     limitsPayload   `json:"limits"`
@@ -73,7 +73,7 @@ type (
 		Online *bool  `json:"online,omitempty"`
 	}
 	expiryPayload struct {
-		ExpiresIn float64 `json:"expiresIn"`
+		ExpiresIn int `json:"expiresIn"`
 	}
 	errorPayload struct {
 		Code       string  `json:"code"`
@@ -120,6 +120,15 @@ type (
 
 // seconds is how clients are told of times: relative, to the millisecond.
 func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }
+
+// left is for how many whole seconds a token is good: 1 when it is less, since 0
+// is that it does not expire.
+func left(id usher.Identity, now time.Time) int {
+	if id.Expires.IsZero() {
+		return 0
+	}
+	return max(int(id.Expires.Sub(now)/time.Second), 1)
+}
 
 // appendSender begins a message with who sent it, and when.
 func appendSender(b []byte, from []byte, handle string, now time.Time) []byte {
