@@ -102,52 +102,95 @@ func TestReasonHidesNothing(t *testing.T) {
 }
 
 func TestPending(t *testing.T) {
-	key := usher.CallKey{App: "a", ID: "c1", Pair: usher.PairOf("ann", "bob")}
+	c := usher.Call{App: "a", ID: "c1", Caller: usher.CallParty{User: "ann"}, Callee: usher.CallParty{User: "bob"}, Status: usher.CallInvited}
 	p := call.NewPending[int](3)
 	hold := func(from string, message int, want bool) {
 		t.Helper()
-		if got := p.Hold(key, from, message, 1); got != want {
+		if got := p.Hold(c, from, message, 1); got != want {
 			t.Errorf("message %d of %s: held %t, want %t", message, from, got, want)
 		}
 	}
 	hold("ann", 0, false) // of a call that nobody made
-	p.Begin(key)
+	p.Begin(c.Key())
 	for i := range 5 {
 		hold("ann", i, true)
 		hold("bob", 10+i, true)
 	}
 	hold("eve", 0, false)
-	p.Begin(key) // again: what is held stays
-	if got := p.Open(key, "ann"); !slices.Equal(got, []int{0, 1, 2}) {
+	p.Begin(c.Key()) // again: what is held stays
+	if got := p.Open(c, "ann"); !slices.Equal(got, []int{0, 1, 2}) {
 		t.Errorf("of ann: got %v", got)
 	}
 	hold("ann", 9, false)
 	hold("bob", 19, true)
-	if got := p.Open(key, "ann"); len(got) != 0 {
+	if got := p.Open(c, "ann"); len(got) != 0 {
 		t.Errorf("of ann again: got %v", got)
 	}
-	if got := p.Open(key, "bob"); !slices.Equal(got, []int{10, 11, 12}) {
+	if got := p.Open(c, "bob"); !slices.Equal(got, []int{10, 11, 12}) {
 		t.Errorf("of bob: got %v", got)
 	}
-	p.End(key)
+	p.End(c.Key())
 	hold("ann", 20, false)
-	if got := p.Open(key, "bob"); len(got) != 0 {
+	if got := p.Open(c, "bob"); len(got) != 0 {
 		t.Errorf("after the end: got %v", got)
+	}
+}
+
+// What goes with a stranger's call waits for its answer, also if the offer has
+// passed, and if another process saw the call begin.
+func TestPendingOfAStranger(t *testing.T) {
+	for name, begun := range map[string]bool{"seen from its beginning": true, "made elsewhere": false} {
+		t.Run(name, func(t *testing.T) {
+			c := usher.Call{App: "a", ID: "c1", Caller: usher.CallParty{User: "ann"}, Callee: usher.CallParty{User: "bob"}, Status: usher.CallRinging, Request: true}
+			p := call.NewPending[string](3)
+			if begun {
+				p.Begin(c.Key())
+			}
+			hold := func(from, message string, want bool) {
+				t.Helper()
+				if got := p.Hold(c, from, message, 1); got != want {
+					t.Errorf("%s of %s: held %t, want %t", message, from, got, want)
+				}
+			}
+			var sent []string
+			answer := func() { p.Answer(c.Key(), func(from, message string) { sent = append(sent, from+" "+message) }) }
+			hold("ann", "1", true)
+			if got := p.Open(c, "ann"); len(got) > 0 {
+				t.Errorf("the offer of a stranger let pass %v", got)
+			}
+			hold("ann", "2", true)
+			hold("bob", "3", true)
+			answer()
+			hold("ann", "4", false) // though who sends it does not know of the answer yet
+			c.Status = usher.CallAccepted
+			hold("bob", "5", begun) // whose offer is to come
+			if got := p.Open(c, "bob"); begun && !slices.Equal(got, []string{"3", "5"}) || !begun && len(got) > 0 {
+				t.Errorf("of bob: got %v", got)
+			}
+			answer()
+			want := []string{"ann 1", "ann 2"}
+			if !begun {
+				want = append(want, "bob 3")
+			}
+			if slices.Sort(sent); !slices.Equal(sent, want) {
+				t.Errorf("the answer let pass %v, want %v", sent, want)
+			}
+		})
 	}
 }
 
 // Every message is either held and given back, or passed: none is both.
 func TestPendingAtOnce(t *testing.T) {
-	key := usher.CallKey{ID: "c1", Pair: usher.PairOf("ann", "bob")}
+	c := usher.Call{ID: "c1", Caller: usher.CallParty{User: "ann"}, Callee: usher.CallParty{User: "bob"}, Status: usher.CallInvited}
 	p := call.NewPending[int](1000)
-	p.Begin(key)
+	p.Begin(c.Key())
 	passed := make([]bool, 200)
 	var given []int
 	var wg sync.WaitGroup
 	for i := range passed {
-		wg.Go(func() { passed[i] = !p.Hold(key, "ann", i, 1) })
+		wg.Go(func() { passed[i] = !p.Hold(c, "ann", i, 1) })
 	}
-	wg.Go(func() { given = p.Open(key, "ann") })
+	wg.Go(func() { given = p.Open(c, "ann") })
 	wg.Wait()
 	for i, passed := range passed {
 		if passed == slices.Contains(given, i) {

@@ -89,7 +89,7 @@ func (l *link) invite(e *envelope) error {
 	if err != nil {
 		return err
 	}
-	if !c.Request && describes(e.payload) {
+	if !c.Request && describes(e.payload) { // a stranger's is shown to nobody
 		h.release(c, me.key)
 	}
 	p := invitedPayload{State: stateOf(c)}
@@ -256,6 +256,9 @@ func (h *Hub) tellCall(news callNews) {
 			}
 		}
 		u.mu.Unlock()
+	}
+	if c.Request && c.Answered() {
+		h.pending.Answer(c.Key(), func(from string, m heldBack) { h.sendHeld(c, from, m) })
 	}
 }
 

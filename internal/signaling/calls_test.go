@@ -92,6 +92,35 @@ func TestAStrangersCallIsARequest(t *testing.T) {
 	carl.refused("unreachable", `{"action":"sdp","to":"ann"}`)
 }
 
+// Where the two could signal each other before: one of them lists the other, or
+// they share a room.
+func TestCandidatesOfAStrangersCallWaitForTheAnswer(t *testing.T) {
+	w := newWorld(t)
+	w.list("carl", "ann") // and not the other way round
+	r := w.meeting("ann")
+	ann, carl := w.connect("ann"), w.connect("carl")
+	ann.join(`{"room":%q}`, r.ID)
+	carl.join(`{"room":%q}`, r.ID)
+	carl.ask(`{"action":"call.invite","to":"ann","callId":"c","id":"1"}`)
+	ann.want("call.request")
+	for _, p := range []*peer{ann, carl} {
+		p.ask(`{"action":"sdp","callId":"c","id":"2"}`)
+		p.ask(`{"action":"candidate","callId":"c","id":"3","payload":"early"}`)
+	}
+	ann.want("sdp")
+	carl.want("sdp")
+	ann.quiet()
+	carl.quiet()
+	ann.ask(`{"action":"call.accept","callId":"c","id":"4"}`)
+	ann.want("candidate")
+	carl.want("call.accept")
+	carl.want("candidate")
+	carl.ask(`{"action":"candidate","callId":"c","id":"5","payload":"late"}`)
+	if m := ann.want("candidate"); m["payload"] != "late" {
+		t.Errorf("ann got %v", m)
+	}
+}
+
 func TestCandidatesWaitForTheOffer(t *testing.T) {
 	w := newWorld(t)
 	w.friends("ann", "bob")

@@ -86,7 +86,7 @@ func (l *link) relayTo(e *envelope, now time.Time) error {
 		handle = c.Party(key).Device
 	}
 	frame := l.frame(e, me.from(key), "", now)
-	if c != nil && candidate(e.action) && h.pending.Hold(c.Key(), me.key, heldBack{frame, handle}, len(frame.Text())) {
+	if c != nil && candidate(e.action) && h.pending.Hold(*c, me.key, heldBack{frame, handle}, len(frame.Text())) {
 		l.ack(e, "", nil)
 		return nil
 	}
@@ -145,13 +145,18 @@ func offer(action []byte) bool {
 
 // release sends what was held of a side of a call whose offer has passed.
 func (h *Hub) release(c usher.Call, from string) {
-	to := c.Peer(from)
-	for _, m := range h.pending.Open(c.Key(), from) {
-		if m.handle == "" && c.Answered() {
-			m.handle = c.Party(to).Device
-		}
-		h.deliver(userKey{c.App, to}, m.frame, m.handle)
+	for _, m := range h.pending.Open(c, from) {
+		h.sendHeld(c, from, m)
 	}
+}
+
+// sendHeld sends a message that was held.
+func (h *Hub) sendHeld(c usher.Call, from string, m heldBack) {
+	to := c.Peer(from)
+	if m.handle == "" && c.Answered() {
+		m.handle = c.Party(to).Device
+	}
+	h.deliver(userKey{c.App, to}, m.frame, m.handle)
 }
 
 // deliver queues a message for a user's connections, or for one of them, and
