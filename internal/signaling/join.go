@@ -8,6 +8,7 @@ import (
 
 	"usher"
 	"usher/internal/access"
+	"usher/internal/socket"
 )
 
 // joinRequest is the payload of room.join.
@@ -39,7 +40,10 @@ func (l *link) join(e *envelope) error {
 	if err != nil {
 		return err
 	}
-	return s.take(ctx, p, string(e.id))
+	if err = s.take(ctx, p, string(e.id)); err != nil {
+		s.leave(p)
+	}
+	return err
 }
 
 // seat gets the session the token of a place.
@@ -74,8 +78,10 @@ func (s *session) seat(ctx context.Context, q joinRequest) (*place, error) {
 	return p, nil
 }
 
-// rejoin takes the places of a resumed session again.
-func (s *session) rejoin() {
+// rejoin takes the places of a resumed session again, for the socket that has
+// resumed it. Where that can't be found out now, the place stays the session's,
+// and the socket is closed, so that its client comes back and it is tried again.
+func (s *session) rejoin(l *link) {
 	s.user.mu.Lock()
 	places := slices.Clone(s.places)
 	s.user.mu.Unlock()
@@ -88,27 +94,39 @@ func (s *session) rejoin() {
 		ctx, cancel := s.hub.step()
 		err := s.take(ctx, p, "")
 		cancel()
-		if err != nil && !errors.Is(err, errOvertaken) {
-			s.user.mu.Lock()
-			if s.link != nil {
-				_ = s.link.conn.SendPrepared(message{Action: "room.left", Room: string(old.key.Room), Payload: leftPayload{"removed", usher.AsError(err).Message}}.prepare())
-			}
-			s.user.mu.Unlock()
+		switch {
+		case err == nil || errors.Is(err, errOvertaken):
+		case failed(err):
+			s.hub.Logger.Error("a resumed session could not be let into its room again", "room", p.key.Room, "error", err)
+			l.conn.Close(socket.CodeInternal, "Your rooms could not be read; connect again.")
+		case s.leave(p):
+			p.tell(message{Action: "room.left", Room: string(p.key.Room), Payload: leftPayload{"removed", usher.AsError(err).Message}}.prepare())
 		}
 	}
+}
+
+// failed reports whether an error is no answer: another time there may be one.
+func failed(err error) bool {
+	switch e := usher.AsError(err); e.Kind {
+	case usher.Internal, usher.Upstream:
+		return true
+	case usher.Unavailable:
+		return e.Err != nil // of a store; a room that is full is an answer
+	}
+	return false
 }
 
 // errOvertaken is told to nobody: the socket that it is for closes.
 var errOvertaken = usher.Errorf(usher.Conflict, "already_in_room", "A newer connection of the session is in the room.")
 
-// take attaches a place and tells the client.
+// take attaches a place, which becomes the session's, and tells the client. With
+// an error there is no attachment.
 func (s *session) take(ctx context.Context, p *place, ref string) error {
 	s.user.mu.Lock()
 	s.places = append(s.places, p)
 	s.user.mu.Unlock()
 	at, err := s.hub.Access.Attach(ctx, p.key, p.token, p)
 	if err != nil {
-		s.leave(p)
 		return err
 	}
 	p.at.Store(at)

@@ -277,7 +277,7 @@ func (l *link) resume(p proof) {
 	l.admission = nil
 	h.metrics.connections.Inc()
 	h.tend.recount(s.user)
-	s.rejoin()
+	s.rejoin(l)
 	h.deviceThere(s, l)
 }
 

@@ -1,11 +1,15 @@
 package signaling_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"usher"
 	"usher/internal/access"
+	"usher/internal/store"
 )
 
 // meeting is a room of a host's, with a participant's place for whoever is to
@@ -188,6 +192,55 @@ func TestAResumedSessionIsStillInItsRooms(t *testing.T) {
 	ann.ask(`{"action":"room.message","room":%q,"to":%q,"id":"1"}`, r.ID, id)
 	newest.want("room.message")
 	newest.ask(`{"action":"room.message","room":%q,"id":"1"}`, r.ID)
+	ann.want("room.message")
+}
+
+// brokenRooms are rooms that nobody can be attached to while they are broken.
+type brokenRooms struct {
+	store.DB
+	broken *atomic.Bool
+}
+
+func (b brokenRooms) Rooms() store.Rooms { return brokenChange{b.DB.Rooms(), b.broken} }
+
+type brokenChange struct {
+	store.Rooms
+	broken *atomic.Bool
+}
+
+func (b brokenChange) Change(ctx context.Context, key usher.ParticipantKey, change func(store.Entry) (store.Entry, error)) (store.Entry, error) {
+	if b.broken.Load() {
+		return store.Entry{}, &usher.Error{Kind: usher.Unavailable, Code: "storage_unavailable", Message: "Not now.", Err: errors.New("it is broken")}
+	}
+	return b.Rooms.Change(ctx, key, change)
+}
+
+func TestWhoComesBackWhenTheStoreFailsIsNotPutOut(t *testing.T) {
+	w := newWorld(t)
+	var broken atomic.Bool
+	w.db = brokenRooms{w.db, &broken}
+	n := w.start()
+	r := w.meeting("ann")
+	ann, bob := w.connect("ann", on(n)), w.connect("bob", on(n))
+	ann.join(`{"room":%q}`, r.ID)
+	id, _ := bob.join(`{"room":%q}`, r.ID)
+	broken.Store(true)
+	for range 3 {
+		bob.drop()
+		bob = w.connect("bob", bob.resume(0), on(n))
+		bob.wantClosed(1011)
+		for len(bob.heard) > 0 {
+			if m := <-bob.heard; m.body["action"] == "room.left" {
+				t.Errorf("bob was told %s", m.text)
+			}
+		}
+	}
+	broken.Store(false)
+	bob = w.connect("bob", bob.resume(0), on(n))
+	if m := bob.want("room.joined"); m["payload"].(map[string]any)["participant"] != id {
+		t.Errorf("bob is told %v", m)
+	}
+	bob.ask(`{"action":"room.message","room":%q,"id":"1"}`, r.ID)
 	ann.want("room.message")
 }
 
