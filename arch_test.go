@@ -26,6 +26,7 @@ var floors = []struct {
 	{"usher/internal/store", 1},
 	{"usher/internal/limit", 1},
 	{"usher/internal/recent", 1},
+	{"usher/internal/sigv4", 1},
 	{"usher/internal/socket", 1},
 	{"usher/internal/bus", 1},
 	{"usher/internal/policy", 1},

@@ -23,6 +23,8 @@ type listener struct {
 	Origin httpd.Origin
 	// names are all base addresses by which callers may know it.
 	names []string
+	// connections says that it serves the @connections API, and nothing else.
+	connections bool
 }
 
 func (l listener) connContext() func(context.Context, net.Conn) context.Context {
@@ -50,7 +52,7 @@ func (ls listeners) names() []string {
 func (ls listeners) bases() []string {
 	var bases []string
 	for _, l := range ls {
-		if !l.Origin.Local && !slices.Contains(bases, l.Origin.Base) {
+		if !l.Origin.Local && !l.connections && !slices.Contains(bases, l.Origin.Base) {
 			bases = append(bases, l.Origin.Base)
 		}
 	}
@@ -71,6 +73,13 @@ func listen(cfg config.Config, dir *datadir.Dir) (_ listeners, err error) {
 	}
 	ls = append(ls, listener{Listener: control, Origin: httpd.Origin{Base: cfg.Server.PublicURL, Local: true}})
 
+	if address := cfg.Compat.Connections.Listen; address != "" {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return ls, fmt.Errorf("can't listen on compat.connections.listen: %w", err)
+		}
+		ls = append(ls, listener{Listener: l, Origin: httpd.Origin{Base: "http://" + l.Addr().String()}, connections: true})
+	}
 	plain, err := listenAll(cfg, "http", cfg.Server.HTTP, cfg.Server.HTTPAddresses(), nil)
 	ls = append(ls, plain...)
 	if err != nil {

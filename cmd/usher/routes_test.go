@@ -130,6 +130,9 @@ func newOutside(t *testing.T) *outside {
 func enableAll(t *testing.T, compat reflect.Value) {
 	t.Helper()
 	for i := range compat.NumField() {
+		if compat.Field(i).FieldByName("Listen").IsValid() {
+			continue // it has a listener of its own, and what strangers meet there is for e2e
+		}
 		enabled := compat.Field(i).FieldByName("Enabled")
 		if !enabled.IsValid() {
 			t.Fatalf("the dialect %s can't be switched on", compat.Type().Field(i).Name)

@@ -102,8 +102,12 @@ const (
 )
 
 func (s *server) httpServer(l listener) *http.Server {
+	handler := s.handler
+	if l.connections {
+		handler = s.connections
+	}
 	return &http.Server{
-		Handler:           s.handler,
+		Handler:           handler,
 		ConnContext:       l.connContext(),
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       requestTime,
@@ -132,6 +136,11 @@ func banner(env environment, cfg config.Config, ls listeners) {
 	fmt.Fprintf(env.Stderr, "\nUsher %s\n", version)
 	for _, base := range ls.bases() {
 		fmt.Fprintf(env.Stderr, "  %s\n", base)
+	}
+	for _, l := range ls {
+		if l.connections {
+			fmt.Fprintf(env.Stderr, "  @connections at %s/%s\n", l.Origin.Base, cfg.Compat.Connections.Stage)
+		}
 	}
 	fmt.Fprintf(env.Stderr, "  data in %s\n", cfg.Data)
 	if cfg.Dev {

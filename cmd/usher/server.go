@@ -60,6 +60,7 @@ type server struct {
 	web         *web.Web       // nil unless configured
 	figures     *figures.Series
 	handler     http.Handler
+	connections http.Handler // of the @connections API; nil unless configured
 	draining    atomic.Bool
 	// commitFailed is set from a commit that failed to the next that did not.
 	commitFailed atomic.Bool
@@ -148,11 +149,14 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 			return s, err
 		}
 	}
-	s.handler, err = httpd.New(httpd.Config{
+	common := httpd.Config{
 		Identity: s.access.Authenticator(s.callers.chain), Logger: o.Logger, Metrics: httpd.NewMetrics(registry),
 		RequestIDs: ids, LoopbackOnly: cfg.Dev, Limits: cfg.Limits, Proxies: cfg.Server.Proxies(),
-	}, s.dialects(cfg, ring, registry)...)
-	if err != nil {
+	}
+	if s.handler, err = httpd.New(common, s.dialects(cfg, ring, registry)...); err != nil {
+		return s, err
+	}
+	if err := s.connectionsAPI(cfg, common); err != nil {
 		return s, err
 	}
 	if s.relay, err = newRelay(cfg, o.Logger, registry); err != nil {

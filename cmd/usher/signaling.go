@@ -8,7 +8,9 @@ import (
 
 	"usher"
 	"usher/internal/bus"
+	compatconnections "usher/internal/compat/connections"
 	"usher/internal/config"
+	"usher/internal/httpd"
 	"usher/internal/signaling"
 )
 
@@ -20,13 +22,25 @@ func (s *server) signaling(ctx context.Context, cfg config.Config, b bus.Bus, id
 	hub, err := signaling.New(cfg.Signaling, cfg.Calls, signaling.Deps{
 		Access: s.access, Calls: s.db.Calls(), Bus: b, IDs: ids, Now: time.Now, Logger: s.logger, Metrics: registry,
 		Identity: s.access.Authenticator(s.callers.chain), Failed: cfg.Limits.Failed, Proxies: cfg.Server.Proxies(),
-		Origins: cfg.Server.Origins, Loopback: cfg.Dev,
+		Origins: cfg.Server.Origins, Loopback: cfg.Dev, Origin: cfg.Compat.Connections.Listen != "",
 	})
 	if err != nil {
 		return err
 	}
 	s.hub = hub
 	return hub.Start(ctx)
+}
+
+// connectionsAPI makes what serves the listener of the @connections API, if there
+// is one.
+func (s *server) connectionsAPI(cfg config.Config, common httpd.Config) (err error) {
+	d := cfg.Compat.Connections
+	if d.Listen == "" {
+		return nil
+	}
+	api := compatconnections.New(compatconnections.Config{Hub: s.hub, Stage: d.Stage, Keys: d.AllKeys(), Rate: d.Rate, Now: time.Now})
+	s.connections, err = httpd.New(common, api.Dialect())
+	return err
 }
 
 // presence asks the hub, which is made later than whoever asks it.

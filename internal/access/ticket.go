@@ -79,6 +79,12 @@ func (a *Access) MaySignal(ctx context.Context, id usher.Identity) error {
 	return a.may(ctx, id, policy.Signal, nil)
 }
 
+// MayReach decides whether the caller may write to, close and look at connections
+// of others by their handles.
+func (a *Access) MayReach(ctx context.Context, id usher.Identity) error {
+	return a.may(ctx, id, policy.Reach, nil)
+}
+
 // ticketMark is the name under which a ticket is kept: never the ticket itself.
 func ticketMark(ticket usher.Secret) string {
 	digest := ticket.Digest()

@@ -116,6 +116,7 @@ type Compat struct {
 	LiveKit  LiveKitDialect  `yaml:"livekit"`
 	// VideoChat is that of the serverless video chat on AWS.
 	VideoChat   VideoChatDialect   `yaml:"videochat"`
+	Connections ConnectionsDialect `yaml:"connections"`
 	RoomService RoomServiceDialect `yaml:"roomservice"`
 }
 
@@ -159,6 +160,22 @@ type VideoChatDialect struct {
 	Access  httpd.Access `yaml:"access" doc:"By what its callers are known: identity and nothing else, since only who is somebody has contacts."`
 }
 
+// ConnectionsDialect is API Gateway's management API of connections, which has a
+// listener of its own.
+type ConnectionsDialect struct {
+	Listen          string                    `yaml:"listen" doc:"Where to listen for AWS's @connections API, as 127.0.0.1:8090, with which back ends write to the connections of /signal and close them. Without it the API is off."`
+	Stage           string                    `yaml:"stage" doc:"The stage that its paths begin with: SDKs are given http://ADDRESS/STAGE as their endpoint."`
+	AccessKeyID     string                    `yaml:"accessKeyId" doc:"The id of the AWS access key that may call. It is made up for this; AWS does not know it."`
+	SecretAccessKey usher.Secret              `yaml:"secretAccessKey" doc:"The access key's secret, as file:PATH or env:NAME; at least 32 characters."`
+	Keys            map[string]ConnectionsKey `yaml:"keys" doc:"Further access keys, by their ids, so that keys can be exchanged one after the other, and told apart in the record."`
+	Rate            limit.Rate                `yaml:"rate" doc:"How often one key may call, as 1000/1s; 0 is no limit."`
+}
+
+// ConnectionsKey is an access key of those who may reach connections.
+type ConnectionsKey struct {
+	SecretAccessKey usher.Secret `yaml:"secretAccessKey" doc:"The secret of this access key, likewise."`
+}
+
 // RoomServiceDialect is Room Service: the service itself, and the route that
 // pages get their tokens from.
 type RoomServiceDialect struct {
@@ -196,6 +213,7 @@ func Default() Config {
 			Janus:       JanusDialect{Access: httpd.ByIdentity},
 			LiveKit:     LiveKitDialect{Access: httpd.ByIdentity},
 			VideoChat:   VideoChatDialect{Access: httpd.ByIdentity},
+			Connections: ConnectionsDialect{Stage: "dev", Rate: limit.Rate{Count: 1000, Per: time.Second}},
 			RoomService: RoomServiceDialect{Access: httpd.ByIdentity, Lifetime: 6 * time.Hour},
 		},
 	}

@@ -76,6 +76,8 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"signaling.connections": "9", "signaling.queue": "131072", "signaling.resumeWindow": "1m",
 		"calls.ring": "45s", "calls.connect": "46s", "calls.grace": "47s", "calls.longest": "48h", "calls.keepMissed": "49h", "calls.candidates": "50",
 		"contacts.max": "77", "limits.seek": "5/1s", "compat.videochat.enabled": "true", "compat.videochat.access": "identity",
+		"compat.connections.listen": "127.0.0.1:83", "compat.connections.stage": "prod", "compat.connections.rate": "9/1s",
+		"compat.connections.accessKeyId": "AKID0123456789AB", "compat.connections.secretAccessKey": kept(long),
 		"compat.livekit.enabled": "true", "compat.livekit.access": "public", "compat.livekit.role": "viewer",
 		"compat.roomservice.enabled": "true", "compat.roomservice.access": "public", "compat.roomservice.role": "viewer", "compat.roomservice.lifetime": "90m",
 		"collab.maxValue": "1", "collab.maxDocument": "2", "collab.maxItems": "3", "collab.maxObjects": "4", "collab.maxPresence": "5",
@@ -159,6 +161,9 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			LiveKit:  config.LiveKitDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Viewer},
 
 			VideoChat: config.VideoChatDialect{Enabled: true, Access: httpd.ByIdentity},
+			Connections: config.ConnectionsDialect{
+				Listen: "127.0.0.1:83", Stage: "prod", AccessKeyID: "AKID0123456789AB", SecretAccessKey: usher.Secret(long), Rate: limit.Rate{Count: 9, Per: time.Second},
+			},
 			RoomService: config.RoomServiceDialect{
 				Enabled: true, Access: httpd.ToPublic, Role: usher.Viewer, Lifetime: 90 * time.Minute,
 			},

@@ -45,6 +45,7 @@ func (c Config) Validate() []usher.FieldProblem {
 	v.check("log.level", known, "must be debug, info, warn or error")
 	v.check("log.format", c.Log.Format == "text" || c.Log.Format == "json", "must be text or json")
 	v.compat(c)
+	v.connections(c)
 	return v.problems
 }
 
@@ -67,6 +68,9 @@ func (c Config) warnings() []string {
 		if u, err := url.Parse(a.url); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 			list = append(list, a.path+" is not https: what is sent can be read and changed on its way.")
 		}
+	}
+	if w := c.Compat.Connections.warning(); w != "" {
+		list = append(list, w)
 	}
 	for _, p := range c.Server.Proxies() {
 		if p.Bits() == 0 {

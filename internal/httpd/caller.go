@@ -31,9 +31,11 @@ func (h *route) identify(r *http.Request) (usher.Identity, error) {
 	return actingFor(id, r.Header.Values(actAs))
 }
 
-// authenticate asks who presents what the request carries. Whoever fails too
-// often from one address is not listened to for a while.
+// authenticate asks who presents what the request carries.
 func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
+	if h.dialect.Identify != nil {
+		return h.guard(r, h.dialect.Identify)
+	}
 	proof := ProofOf(r)
 	if token := r.Header.Get("Authorization"); h.dialect.BareToken && proof.Malformed && isBare(token) && len(r.Header["Authorization"]) == 1 {
 		proof.Malformed, proof.Bearer = false, usher.Secret(token)
@@ -65,9 +67,15 @@ func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
 			}, nil
 		}
 	}
+	ask := func(r *http.Request) (usher.Identity, error) { return h.Identity.Authenticate(r.Context(), proof) }
 	if From(r.Context()).Local {
-		return h.Identity.Authenticate(r.Context(), proof)
+		return ask(r)
 	}
+	return h.guard(r, ask)
+}
+
+// guard asks who calls, unless the address has failed to say so too often.
+func (h *route) guard(r *http.Request, ask func(*http.Request) (usher.Identity, error)) (usher.Identity, error) {
 	address := h.addressKey(r)
 	if wait, ok := h.failed.Peek(address); !ok {
 		if _, first := h.warned.Allow(address); first { // a line for a burst, not for each call
@@ -75,7 +83,7 @@ func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
 		}
 		return usher.Identity{}, limit.Exceeded(wait)
 	}
-	id, err := h.Identity.Authenticate(r.Context(), proof)
+	id, err := ask(r)
 	if err != nil && usher.AsError(err).Kind == usher.Unauthenticated {
 		h.Metrics.unknown(h.dialect.Name, usher.AsError(err).Code)
 		if !errors.Is(err, identity.ErrUnknown) { // who presents nothing guesses nothing

@@ -73,6 +73,9 @@ type Dialect struct {
 	Access Access
 	// PublicRole is the role of those who are served without being known.
 	PublicRole usher.Role
+	// Identify finds out who calls in the dialect's own way; nil is by [ProofOf].
+	// It may read the body, if it puts it back.
+	Identify func(*http.Request) (usher.Identity, error)
 	// BareToken takes an Authorization header that is a token alone, without
 	// Bearer, for one with it.
 	BareToken bool

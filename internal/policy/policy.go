@@ -40,7 +40,8 @@ const (
 	RemoveContact     Action = "contact.remove" // from one's own
 	Signal            Action = "signal"         // with others, over a socket
 	PlaceCall         Action = "call.place"
-	ReadCalls         Action = "call.read" // those that oneself has missed
+	ReadCalls         Action = "call.read"        // those that oneself has missed
+	Reach             Action = "connection.reach" // of somebody else, by its handle
 )
 
 // Request is a question to the policy.
@@ -182,6 +183,9 @@ func (p *Policy) standing(req Request) (standing, *usher.Error) {
 
 // withoutRoom decides what is not about one room of ours.
 func (p *Policy) withoutRoom(req Request) (standing, *usher.Error) {
+	if req.Action == Reach && req.Identity.Kind != usher.ClientIdentity {
+		return standing{rule: "no rule"}, errKind
+	}
 	switch req.Identity.Kind {
 	case usher.UserIdentity, usher.ClientIdentity:
 		return standing{"known caller", usher.Speaker, usher.Speaker}, nil

@@ -36,7 +36,7 @@ func member(id usher.Identity, role usher.Role) []usher.Member {
 func TestThePublicEntersOpenRoomsAndDoesNothingElse(t *testing.T) {
 	actions := []policy.Action{
 		policy.CreateRoom, policy.ListRooms, policy.ReadRoom, policy.ChangeRoom, policy.EndRoom, policy.ManageRoom, policy.EnterRoom,
-		policy.AddParticipant, policy.ReadParticipant, policy.RemoveParticipant, policy.Operate, policy.ReadRecord, policy.Inspect, policy.UseRelay,
+		policy.AddParticipant, policy.ReadParticipant, policy.RemoveParticipant, policy.Operate, policy.ReadRecord, policy.Inspect, policy.UseRelay, policy.Reach,
 	}
 	for _, usual := range []usher.Admission{usher.AdmitOpen, usher.AdmitMembers, usher.AdmitInvite} {
 		config := policy.DefaultConfig()
@@ -77,6 +77,9 @@ func TestDecide(t *testing.T) {
 		"a back end creates a room":                 {policy.Request{Identity: aClient, Action: policy.CreateRoom}, "", ""},
 		"a guest does not":                          {policy.Request{Identity: guestOf(room, usher.Speaker), Action: policy.CreateRoom}, "not_allowed", ""},
 		"the public does not":                       {policy.Request{Identity: public, Action: policy.CreateRoom}, "not_allowed", ""},
+		"a back end reaches connections":            {policy.Request{Identity: aClient, Action: policy.Reach}, "", ""},
+		"a user does not":                           {policy.Request{Identity: ann, Action: policy.Reach}, "not_allowed", ""},
+		"nor does a guest, of connections":          {policy.Request{Identity: guestOf(room, usher.Host), Action: policy.Reach}, "not_allowed", ""},
 		"the public opens a meeting":                {policy.Request{Identity: public, Action: policy.OpenMeeting}, "", ""},
 		"the public enters a meeting as viewer":     {policy.Request{Identity: public, Action: policy.EnterMeeting}, "", usher.Viewer},
 		"the public enters an open room":            {policy.Request{Identity: public, Action: policy.EnterRoom, Room: &open, Role: usher.Host}, "", usher.Viewer},

@@ -48,6 +48,8 @@ type Deps struct {
 	// those whose X-Forwarded-For is believed.
 	Failed  limit.Rate
 	Proxies []netip.Prefix
+	// Origin has it kept where each socket comes from, for [Hub.Reached].
+	Origin  bool
 	IDs     *usher.IDSource
 	Now     func() time.Time
 	Logger  *slog.Logger

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,8 @@ type link struct {
 	id usher.ID
 	// endsAt is when the socket has lasted as long as it may; zero is never.
 	endsAt time.Time
+	// origin is nil where nobody may ask for it.
+	origin *origin
 
 	// The read loop's own.
 	session   *session // nil until it is authenticated
@@ -96,8 +99,13 @@ func (h *Hub) connect(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	var from *origin
+	if h.Origin {
+		agent := r.UserAgent()
+		from = &origin{h.Now(), address, strings.Clone(agent[:min(len(agent), maxAgent)])}
+	}
 	return h.sockets.Upgrade(w, r, func(c *socket.Conn) socket.Handler {
-		l := &link{hub: h, conn: c, id: h.IDs.New()}
+		l := &link{hub: h, conn: c, id: h.IDs.New(), origin: from}
 		if !v1 {
 			l.begin(id)
 			return l

@@ -146,6 +146,9 @@ func (c *Conn) tick() {
 	c.timer.Reset(min(cfg.PingEvery, cfg.IdleTimeout-silent))
 }
 
+// Heard returns when the peer last sent anything, at first when it connected.
+func (c *Conn) Heard() time.Time { return c.group.start.Add(time.Duration(c.heard.Load())) }
+
 // hear notes that the peer is there.
 func (c *Conn) hear() { c.heard.Store(int64(time.Since(c.group.start))) }
 

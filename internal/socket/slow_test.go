@@ -116,3 +116,33 @@ func TestWhatTheSocketTakesOnlyAPartOfArrivesWholeAndInOrder(t *testing.T) {
 		}
 	}
 }
+
+func TestAnOfferToASlowReaderIsNotTakenAndHarmsNobody(t *testing.T) {
+	s := serve(t, socket.Config{QueueLimit: 32 << 10, WriteTimeout: patience}, nil)
+	c := s.dialRaw(t)
+	rec := receive(t, s.opened, "open")
+	taken := 0
+	for err := error(nil); err == nil; taken++ {
+		if taken == 100_000 {
+			t.Fatal("the queue never filled up")
+		}
+		if err = rec.conn.Offer(socket.Prepare(fmt.Appendf(nil, "%d %01000d", taken, 0))); err != nil && !errors.Is(err, socket.ErrFull) {
+			t.Fatalf("offer %d: %v", taken, err)
+		}
+	}
+	for i := range taken - 1 {
+		if _, got := c.frame(t); !bytes.HasPrefix(got, fmt.Appendf(nil, "%d ", i)) {
+			t.Fatalf("message %d reads %.20q", i, got)
+		}
+	}
+	if err := rec.conn.Offer(socket.Prepare([]byte("again"))); err != nil {
+		t.Errorf("after all was read: %v", err)
+	}
+	if _, got := c.frame(t); string(got) != "again" {
+		t.Errorf("got %q, want again", got)
+	}
+	rec.conn.Close(socket.CodeNormal, "")
+	if err := rec.conn.Offer(socket.Prepare([]byte("late"))); !errors.Is(err, socket.ErrClosed) {
+		t.Errorf("after the close: got error %v, want %v", err, socket.ErrClosed)
+	}
+}

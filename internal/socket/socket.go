@@ -24,6 +24,9 @@ import (
 // closing, or has just been closed because it reads too slowly.
 var ErrClosed = errors.New("socket: connection is closed")
 
+// ErrFull is returned by [Conn.Offer] for a message that has to wait.
+var ErrFull = errors.New("socket: too much waits to be written")
+
 // What a zero field of [Config] stands for.
 const (
 	DefaultReadLimit    = 256 << 10

@@ -24,12 +24,33 @@ func (c *Conn) Send(data []byte) error { return c.SendPrepared(Prepare(data)) }
 func (c *Conn) SendPrepared(m Prepared) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing {
-		return ErrClosed
-	}
-	if held := c.waiting + c.flying; held > 0 && held+len(m.frame) > c.group.cfg.QueueLimit {
+	if !c.closing && !c.fits(m) {
 		c.dropQueue()
 		c.bid(CodeTooSlow, "reading too slowly")
+	}
+	return c.queueFrame(m)
+}
+
+// Offer is SendPrepared for a sender who can wait: a message that no longer fits
+// in the queue is not taken, and [ErrFull] is returned.
+func (c *Conn) Offer(m Prepared) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing && !c.fits(m) {
+		return ErrFull
+	}
+	return c.queueFrame(m)
+}
+
+// fits reports whether there is room for a message. c.mu is held.
+func (c *Conn) fits(m Prepared) bool {
+	held := c.waiting + c.flying
+	return held == 0 || held+len(m.frame) <= c.group.cfg.QueueLimit
+}
+
+// queueFrame queues a message for which there is room. c.mu is held.
+func (c *Conn) queueFrame(m Prepared) error {
+	if c.closing {
 		return ErrClosed
 	}
 	frame := m.frame
