@@ -77,6 +77,12 @@ func (p page) log() []string {
 	return log
 }
 
+// reload loads the page again.
+func (p page) reload() {
+	p.t.Helper()
+	p.call("reload", map[string]string{"page": p.name}, nil)
+}
+
 // shut closes the page.
 func (p page) shut() {
 	p.t.Helper()

@@ -73,7 +73,9 @@ func TestAHostManagesARoomWithTheSDK(t *testing.T) {
 		t.Error("bob entered a room for members")
 	}
 	d.api("ann", "putMember", nil, "lobby", map[string]any{"identity": bobKey, "role": "speaker", "name": "Bob"})
-	var members struct{ Members []struct{ Identity, Role string } }
+	var members struct {
+		Members []struct{ Identity, Role string }
+	}
 	d.api("ann", "members", &members, "lobby")
 	if len(members.Members) != 1 || members.Members[0].Identity != bobKey || members.Members[0].Role != "speaker" {
 		t.Errorf("the members are %+v", members)
@@ -145,7 +147,9 @@ func TestAHostManagesARoomWithTheSDK(t *testing.T) {
 	if len(listed.Names) < 5 || !cmp.Equal(listed.First, listed.Names[:3]) {
 		t.Errorf("the rooms are %+v", listed)
 	}
-	var explained struct{ Answer struct{ Decision struct{ Code string } } }
+	var explained struct {
+		Answer struct{ Decision struct{ Code string } }
+	}
 	d.call("api", who{"name": "ann", "operator": true, "method": "decision", "args": []string{refusal.Decision}}, &explained)
 	if explained.Answer.Decision.Code != refusal.Code {
 		t.Errorf("the refusal %s is explained as %+v", refusal.Code, explained)

@@ -13,9 +13,36 @@ window.until = async (what, check, patience = 60_000) => {
     }
 };
 
+// What the page says and is told of its connections, in short, for whoever has
+// to find out why a test failed.
+window.wire = [];
+const note = (direction, text) => {
+    const {action, to, fromParticipant, payload} = JSON.parse(text);
+    if (!['sdp', 'candidates', 'peer.ready', 'peer.bye', 'room.roster', 'error'].includes(action)) return;
+    const {description, candidates, participants} = payload ?? {};
+    const what = description
+        ? `${description.type} ${description.sdp.match(/ice-ufrag:(\S+)/)?.[1]}`
+        : candidates
+          ? candidates.map(candidate => candidate?.usernameFragment ?? 'end').join(' ')
+          : participants?.map(({id}) => id.slice(0, 6)).join(' ') ?? payload?.code ?? '';
+    const pages = `${payload?.page ?? ''}>${payload?.to ?? ''}`;
+    wire.push(`${Math.round(performance.timeOrigin + performance.now()) % 1e6} ${direction} ${action} ${(to ?? fromParticipant ?? '').slice(0, 6)} ${pages} ${what}`);
+};
+class Tapped extends WebSocket {
+    constructor(...args) {
+        super(...args);
+        window.socket = this;
+        this.addEventListener('message', ({data}) => note('<', data));
+    }
+    send(text) {
+        note('>', text);
+        super.send(text);
+    }
+}
+
 /** enter signs in and opens the camera. */
 window.enter = async (url, name) => {
-    const client = new usher.Client({url, signIn: usher.devSignIn(url, {name, email: `${name}@example.org`})});
+    const client = new usher.Client({url, signIn: usher.devSignIn(url, {name, email: `${name}@example.org`}), environment: {WebSocket: Tapped}});
     window.client = client;
     window.tracks = [];
     const hello = await client.connect();
@@ -46,4 +73,31 @@ window.decoded = async (peer, track) => {
 window.flows = async (peer, track) => {
     const before = await decoded(peer, track);
     await until('frames', async () => (await decoded(peer, track)) >= before + 10);
+};
+
+/** meet joins a room, and connects with all who are there. */
+window.meet = async entry => {
+    window.link = await client.rooms.join(entry);
+    window.mesh = await client.mesh(link, local);
+    window.gone = [];
+    mesh.on('gone', ({participant}) => window.gone.push(participant));
+    mesh.on('failed', ({participant, error}) => wire.push(`failed ${participant} ${error.code}`));
+    return link.participant;
+};
+
+/** sees waits until media comes from so many others. */
+window.sees = async count => {
+    await until(`${count} others`, () => mesh.participants.length === count);
+    for (const participant of mesh.participants) {
+        const frames = async () => (mesh.peer(participant) ? decoded(mesh.peer(participant)) : 0);
+        let last = await frames();
+        let more = 0;
+        // The connection may be another one meanwhile.
+        await until(`frames of ${participant}`, async () => {
+            const now = await frames();
+            more += Math.max(0, now - last);
+            last = now;
+            return more >= 10;
+        });
+    }
 };

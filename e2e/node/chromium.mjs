@@ -45,6 +45,10 @@ serve(
             const call = `(async arg => { ${body} })(${JSON.stringify(arg ?? null)})`;
             return pages.get(page).opened.evaluate(call);
         },
+        /** reload loads a page again, which forgets everything but its storage. */
+        async reload({page}) {
+            await pages.get(page).opened.reload();
+        },
         /** log returns what a page has printed, and what went wrong in it. */
         log: ({page}) => pages.get(page).log,
         /** offline cuts a context off from its network, or puts it back. */

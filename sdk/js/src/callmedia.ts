@@ -1,90 +1,88 @@
 import type { Call } from './calls.js';
 import { Emitter } from './emitter.js';
-import type { Environment } from './environment.js';
 import type { UsherError } from './error.js';
+import { Line } from './line.js';
 import type { LocalMedia } from './media.js';
-import { Peer, type PeerEvents } from './peer.js';
-import type { IceServers } from './types.js';
-import type { Renewing } from './renewing.js';
-import type { Signal } from './signal.js';
-
-/** What connections need beside a way to the other side. */
-export interface Wiring {
-  readonly env: Environment;
-  readonly signal: Signal;
-  readonly ice: Renewing<IceServers>;
-}
-
-/** servers is what a browser takes; a server without relays has none to name, and neighbours still find each other. */
-export async function servers(ice: Renewing<IceServers>): Promise<readonly RTCIceServer[]> {
-  try {
-    return browserServers(await ice.current());
-  } catch {
-    return [];
-  }
-}
-
-/** browserServers leaves out empty credentials, which browsers do not take. */
-export function browserServers(given: IceServers): readonly RTCIceServer[] {
-  return given.ice_servers.map(({ urls, username, credential }) => (username === '' ? { urls } : { urls, username, credential }));
-}
+import type { Peer, PeerEvents, RemoteTrack } from './peer.js';
+import type { Wiring } from './wiring.js';
 
 export interface CallMediaEvents {
   track: PeerEvents['track'];
+  trackgone: PeerEvents['trackgone'];
   state: RTCPeerConnectionState;
   connected: undefined;
+  /** The connection is lost, and another way is looked for. */
+  restarting: undefined;
+  quality: PeerEvents['quality'];
+  /** The other side has loaded its page again: its tracks are gone, and come again. */
+  renewed: undefined;
   /** There is no connection: the call was hung up with the reason ice_failed. */
   failed: UsherError;
 }
 
+/** How media is exchanged. */
+export interface MediaOptions {
+  /** Only over relays (TURN), so that the other side does not learn one's address. */
+  readonly relayOnly?: boolean;
+}
+
 /** The media of a call that was accepted. It ends with the call. */
 export class CallMedia extends Emitter<CallMediaEvents> {
-  readonly peer: Peer;
+  readonly #line: Line;
 
   /** @internal */
   constructor(
     readonly call: Call,
     wiring: Wiring,
-    iceServers: readonly RTCIceServer[],
     local: LocalMedia | undefined,
+    options: MediaOptions,
   ) {
     super();
-    this.peer = new Peer({
-      env: wiring.env,
-      iceServers,
-      polite: !call.offers,
+    const line = new Line({
+      wiring,
+      local,
       initiator: call.offers,
-      send: (action, payload) => call.send(action, payload),
+      relayOnly: options.relayOnly ?? false,
+      send: (action, payload) => call.send(action, payload, { repeatable: true }),
     });
-    const { peer } = this;
-    peer.on('track', (track) => this.emit('track', track));
-    peer.on('state', (state) => this.emit('state', state));
-    peer.on('connected', () => {
+    this.#line = line;
+    line.on('track', (track) => this.emit('track', track));
+    line.on('trackgone', (track) => this.emit('trackgone', track));
+    line.on('state', (state) => this.emit('state', state));
+    line.on('restarting', () => this.emit('restarting', undefined));
+    line.on('quality', (quality) => this.emit('quality', quality));
+    line.on('renewed', () => this.emit('renewed', undefined));
+    line.on('connected', () => {
       call.connected();
       this.emit('connected', undefined);
     });
-    peer.on('failed', (error) => {
+    line.on('failed', (error) => {
       call.hangup('ice_failed').catch(() => {}); // it is over here in any case
       this.emit('failed', error);
     });
+    if (call.resumed) line.ready(); // the other side has the connection to the page before
     const ends = [
-      local?.attach(peer),
-      call.inbox.open((message) => peer.receive(message)),
-      wiring.ice.on('renewed', (renewed) => peer.useIceServers(browserServers(renewed))),
+      call.inbox.open((message) => line.receive(message)),
       wiring.signal.on('hello', () => {
-        peer.resync();
-        if (peer.connection.connectionState === 'connected') call.connected();
+        line.peer.resync();
+        if (line.peer.connection.connectionState === 'connected') call.connected();
       }),
     ];
-    if (local === undefined && call.offers) {
-      peer.connection.addTransceiver('audio', { direction: 'recvonly' });
-      peer.connection.addTransceiver('video', { direction: 'recvonly' });
-    }
     const close = (): void => {
-      for (const end of ends) end?.();
-      peer.close();
+      for (const end of ends) end();
+      line.close();
     };
     call.on('ended', close);
     if (call.state === 'ended') close();
+  }
+
+  /** peer is the connection. It is another one after 'renewed'. */
+  get peer(): Peer {
+    return this.#line.peer;
+  }
+
+  /** tracks is what the other side sends. */
+  get tracks(): readonly RemoteTrack[] {
+    return this.#line.peer.tracks;
   }
 }

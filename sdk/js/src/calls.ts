@@ -1,5 +1,6 @@
+import { Backoff } from './backoff.js';
 import { Emitter } from './emitter.js';
-import type { Environment, Timer } from './environment.js';
+import { randomName, type Environment, type Timer } from './environment.js';
 import { asUsherError, UsherError } from './error.js';
 import { Inbox } from './inbox.js';
 import type { CallEvent, Relayed } from './messages.js';
@@ -16,16 +17,41 @@ export interface CallEvents {
   ended: { readonly reason: string; readonly elsewhere: boolean };
 }
 
+/** What a page keeps of a call, for itself when it is loaded again: see {@link Calls.goOn}. It can be written as JSON. */
+export interface SavedCall {
+  readonly id: string;
+  /** The id of one's own invite, where that went into another call. */
+  readonly invite: string;
+  readonly peer: string;
+  readonly state: 'ringing' | 'accepted';
+  readonly outgoing: boolean;
+  readonly offers: boolean;
+  /** That the media has flowed. */
+  readonly said: boolean;
+  readonly stranger: boolean;
+  readonly name?: string | undefined;
+  readonly email?: string | undefined;
+  readonly payload?: unknown;
+}
+
 /** Made by {@link Calls}. */
 interface CallStart {
   readonly id: string;
   readonly peer: string;
   readonly outgoing: boolean;
   readonly stranger: boolean;
-  readonly name: string | undefined;
-  readonly email: string | undefined;
-  readonly payload: unknown;
+  readonly name?: string | undefined;
+  readonly email?: string | undefined;
+  readonly payload?: unknown;
+  /** That another page had the call before. */
+  readonly saved?: SavedCall;
 }
+
+/** How long the server may take to miss the device that had a call, in milliseconds: `calls.grace`, and some more. */
+const patience = 40_000;
+
+/** What is told of a call that another device has, as far as the server knows. */
+const elsewhere: ReadonlySet<string> = new Set(['call_taken', 'call_exists']);
 
 /** How many messages of the other side wait for somebody who handles them. */
 const inboxCapacity = 128;
@@ -42,13 +68,17 @@ export class Call extends Emitter<CallEvents> {
   readonly email: string | undefined;
   /** What the caller sent along. */
   readonly payload: unknown;
+  /** That the call goes on from a page before: the media is to be connected anew. */
+  readonly resumed: boolean;
   /** What the other side relays with the call's id: sdp, candidates, and whatever an app sends. */
   readonly inbox = new Inbox<Relayed>(inboxCapacity);
   readonly #signal: Signal;
+  readonly #invite: string; // what this side called the call first
   #id: string;
   #state: CallState;
   #offers: boolean;
-  #said = false; // that the media flows
+  #said: boolean; // that the media flows
+  #claims = 0;
   #reason: string | undefined;
   #expiry: Timer | undefined;
 
@@ -60,15 +90,19 @@ export class Call extends Emitter<CallEvents> {
   ) {
     super();
     this.#signal = signal;
+    const { saved } = start;
     this.#id = start.id;
+    this.#invite = saved?.invite ?? start.id;
+    this.#said = saved?.said ?? false;
+    this.resumed = saved !== undefined;
     this.peer = start.peer;
     this.outgoing = start.outgoing;
     this.stranger = start.stranger;
     this.name = start.name;
     this.email = start.email;
     this.payload = start.payload;
-    this.#offers = start.outgoing;
-    this.#state = start.outgoing ? 'inviting' : 'ringing';
+    this.#offers = saved?.offers ?? start.outgoing;
+    this.#state = saved?.state ?? (start.outgoing ? 'inviting' : 'ringing');
   }
 
   /** id is that of the call; where two people called each other, it can change once, with the acceptance. */
@@ -85,6 +119,14 @@ export class Call extends Emitter<CallEvents> {
     return this.#offers;
   }
 
+  /** saved is what to keep in the page's session storage, so that the call goes on when the page is loaded again; undefined if it is over, or only rings here. */
+  get saved(): SavedCall | undefined {
+    if (this.#state === 'ended' || (!this.outgoing && this.#state !== 'accepted')) return undefined;
+    const { peer, outgoing, stranger, name, email, payload } = this;
+    const state = this.#state === 'accepted' ? 'accepted' : 'ringing';
+    return { id: this.#id, invite: this.#invite, peer, state, outgoing, offers: this.#offers, said: this.#said, stranger, name, email, payload };
+  }
+
   /** reason is why the call has ended, if it has. */
   get reason(): string | undefined {
     return this.#reason;
@@ -92,7 +134,7 @@ export class Call extends Emitter<CallEvents> {
 
   /** ring tells the caller that it rings here. */
   async ring(): Promise<void> {
-    await this.#step('call.ringing');
+    await this.#signal.request({ action: 'call.ringing', callId: this.#id, to: this.peer }, { repeatable: true });
   }
 
   /** accept takes the call at this device; the payload goes to the caller. Who is too late gets the error call_taken. */
@@ -137,9 +179,9 @@ export class Call extends Emitter<CallEvents> {
     });
   }
 
-  /** send relays something to the other side; its device once the call is accepted. */
-  send(action: string, payload: unknown): void {
-    if (this.#state !== 'ended') this.#signal.send({ action, callId: this.#id, to: this.peer, payload });
+  /** send relays something to the other side; its device once the call is accepted. What is repeatable may arrive twice, where it could be lost otherwise. */
+  send(action: string, payload: unknown, options: { readonly repeatable?: boolean } = {}): void {
+    if (this.#state !== 'ended') this.#signal.send({ action, callId: this.#id, to: this.peer, payload }, options);
   }
 
   /** sent is for when the server has taken the invite. @internal */
@@ -188,7 +230,37 @@ export class Call extends Emitter<CallEvents> {
   }
 
   async #step(action: string, payload?: unknown): Promise<void> {
-    await this.#signal.request({ action, callId: this.#id, to: this.peer, payload }, { repeatable: true });
+    await this.#signal.request({ action, callId: this.#id, to: this.peer, payload }, { anew: true });
+  }
+
+  /** claim has the server give the call to this device, which is another one in each new session, by saying again what was said last. @internal */
+  async claim(): Promise<void> {
+    const claim = ++this.#claims;
+    const backoff = new Backoff({ first: 500, longest: 4000 }, this.env.random);
+    const until = this.env.now() + patience;
+    for (;;) {
+      try {
+        await this.#repeat();
+        return;
+      } catch (thrown) {
+        const error = asUsherError(thrown, 'unknown_error');
+        if (this.#state === 'ended' || claim !== this.#claims) return;
+        if ((error.final && !elsewhere.has(error.code)) || this.env.now() >= until) {
+          this.end('connection_lost');
+          return;
+        }
+      }
+      await new Promise<void>((resolve) => this.env.setTimeout(resolve, backoff.next()));
+      if (this.state === 'ended' || claim !== this.#claims) return;
+    }
+  }
+
+  async #repeat(): Promise<void> {
+    if (this.#said) return this.#step('call.connected');
+    if (!this.outgoing) return this.#step('call.accept');
+    const { peer: to, payload } = this;
+    const answer = await this.#signal.request({ action: 'call.invite', to, callId: this.#invite, payload }, { anew: true });
+    if (answer.action === 'ack' && answer.payload?.state === 'accepted') this.accepted(undefined);
   }
 
   /** last is a step after which the call is over here, whatever the server says of it. */
@@ -241,10 +313,10 @@ export class Calls extends Emitter<CallsEvents> {
 
   /** call rings at all devices of a user. The payload is for contacts only. */
   async call(to: string, payload?: unknown): Promise<Call> {
-    const id = this.#newId();
-    const call = this.#add({ id, peer: to, outgoing: true, stranger: false, name: undefined, email: undefined, payload });
+    const id = randomName(this.env, 20);
+    const call = this.#add({ id, peer: to, outgoing: true, stranger: false, payload });
     try {
-      const answer = await this.signal.request({ action: 'call.invite', to, callId: id, payload }, { repeatable: true });
+      const answer = await this.signal.request({ action: 'call.invite', to, callId: id, payload }, { anew: true });
       call.invited(answer.action === 'ack' ? answer.payload?.expiresIn : undefined);
     } catch (error) {
       call.end(error instanceof UsherError ? error.code : 'unknown_error');
@@ -253,10 +325,16 @@ export class Calls extends Emitter<CallsEvents> {
     return call;
   }
 
-  #newId(): string {
-    let id = '';
-    while (id.length < 20) id += Math.floor(this.env.random() * 36).toString(36);
-    return id;
+  /**
+   * goOn takes a call up again in a page that was loaded anew, or started after
+   * it had crashed: `call.saved` is what the page before has kept. Connect first.
+   * It rejects with call_over if there is no call any more; else connect the media anew.
+   */
+  async goOn(saved: SavedCall): Promise<Call> {
+    const call = this.#calls.get(saved.id) ?? this.#add({ ...saved, saved });
+    await call.claim();
+    if (call.state === 'ended') throw new UsherError('call_over', 'The call is over.', { final: true });
+    return call;
   }
 
   #add(start: CallStart): Call {
@@ -317,16 +395,11 @@ export class Calls extends Emitter<CallsEvents> {
     mine.accepted(event.payload, { id: event.callId, offers });
   }
 
-  /**
-   * A new session is another device: it does not have the calls of the last one,
-   * which the server ends when their device does not come back. What rings is told again.
-   */
+  /** A new session is another device: it says that it goes on with the calls of the last one. What rings here is told again. */
   #newSession(): void {
     for (const call of this.list()) {
-      if (!call.outgoing && call.state === 'ringing') continue;
-      if (call.state === 'inviting') continue; // its invite is still to be sent
-      call.hangup('connection_lost').catch(() => {}); // over at the server already
-      call.end('connection_lost');
+      const rings = !call.outgoing && call.state === 'ringing';
+      if (!rings && call.state !== 'inviting') void call.claim(); // an invite is sent anew by itself
     }
   }
 }

@@ -1,16 +1,18 @@
 import { Api } from './api.js';
 import { Calls, type Call } from './calls.js';
-import { CallMedia, servers, type Wiring } from './callmedia.js';
+import { CallMedia, type MediaOptions } from './callmedia.js';
 import { environment, type Environment } from './environment.js';
 import { UsherError } from './error.js';
 import { Http, type SignIn } from './http.js';
 import type { LocalMedia } from './media.js';
+import { Mesh } from './mesh.js';
 import type { Hello } from './messages.js';
 import { Presence } from './presence.js';
 import { Renewing } from './renewing.js';
-import { Rooms } from './rooms.js';
+import { Rooms, type RoomLink } from './rooms.js';
 import { Signal } from './signal.js';
 import { base } from './signin.js';
+import { Wiring } from './wiring.js';
 import type { Credential, CredentialRequest, IceServers } from './types.js';
 
 export interface ClientOptions {
@@ -31,6 +33,7 @@ export class Client {
   /** The STUN and TURN servers, which are asked for when they are first needed. */
   readonly ice: Renewing<IceServers>;
   readonly #env: Environment;
+  readonly #wiring: Wiring;
   readonly #credentials = new Set<Renewing<Credential>>();
 
   constructor(options: ClientOptions) {
@@ -42,6 +45,7 @@ export class Client {
     this.presence = new Presence(this.signal);
     this.rooms = new Rooms(this.signal);
     this.ice = new Renewing(this.#env, () => this.api.iceServers());
+    this.#wiring = new Wiring(this.#env, this.signal, this.ice);
   }
 
   /** connect opens the connection for presence, calls and rooms. */
@@ -57,10 +61,17 @@ export class Client {
   }
 
   /** media connects the two sides of a call, as soon as it is accepted. Without media of one's own one only sees and hears. */
-  async media(call: Call, local?: LocalMedia): Promise<CallMedia> {
-    const iceServers = await servers(this.ice);
+  async media(call: Call, local?: LocalMedia, options: MediaOptions = {}): Promise<CallMedia> {
+    await this.#wiring.prepare();
     if (call.state !== 'accepted') await accepted(call);
-    return new CallMedia(call, this.#wiring(), iceServers, local);
+    return new CallMedia(call, this.#wiring, local, options);
+  }
+
+  /** mesh connects those who are in a room, each with each: for up to six. Add listeners at once. */
+  async mesh(room: RoomLink, local?: LocalMedia, options: MediaOptions = {}): Promise<Mesh> {
+    await this.#wiring.prepare();
+    if (room.isOut) throw new UsherError('not_in_room', 'You are not in this room.');
+    return new Mesh(room, this.#wiring, local, options);
   }
 
   /** close ends everything: calls, rooms, renewals. */
@@ -68,10 +79,6 @@ export class Client {
     this.signal.close();
     this.ice.stop();
     for (const renewing of this.#credentials) renewing.stop();
-  }
-
-  #wiring(): Wiring {
-    return { env: this.#env, signal: this.signal, ice: this.ice };
   }
 }
 

@@ -51,6 +51,13 @@ export function environment(given: Partial<Environment> = {}): Environment {
   };
 }
 
+/** randomName is of letters and digits, for ids that nobody guesses twice. */
+export function randomName(env: Environment, length: number): string {
+  let name = '';
+  while (name.length < length) name += Math.floor(env.random() * 36).toString(36);
+  return name;
+}
+
 function onWake(wake: () => void): () => void {
   if (typeof globalThis.addEventListener !== 'function') return () => {};
   const page = globalThis.document;

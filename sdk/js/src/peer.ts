@@ -2,6 +2,7 @@ import { CandidateBatch } from './candidates.js';
 import { Emitter } from './emitter.js';
 import type { Environment, Timer } from './environment.js';
 import { asUsherError, UsherError } from './error.js';
+import { Meter, type Quality } from './quality.js';
 
 /** What a stream shows. */
 export type StreamKind = 'camera' | 'screen';
@@ -12,25 +13,40 @@ export interface KindOfStream {
   readonly stream: MediaStream;
 }
 
+/** A track of the other side, in its stream. */
+export interface RemoteTrack extends KindOfStream {
+  readonly track: MediaStreamTrack;
+}
+
 export interface PeerEvents {
   /** A track of the other side has come, in a stream that is new or known. */
-  track: { readonly track: MediaStreamTrack; readonly stream: MediaStream; readonly kind: StreamKind };
+  track: RemoteTrack;
+  /** The other side sends a track no more, such as its screen's. */
+  trackgone: RemoteTrack;
   state: RTCPeerConnectionState;
   /** Media flows, for the first time or again. */
   connected: undefined;
-  /** The connection could not be had, or had back, within its time. */
+  /** The connection is lost, or not there in time, and another way is looked for. */
+  restarting: undefined;
+  /** How good the connection is, every few seconds while there is one. */
+  quality: Quality;
+  /** The connection could not be had, or had back, within its time. It is said once. */
   failed: UsherError;
 }
 
 export interface PeerOptions {
   readonly env: Environment;
   readonly iceServers: readonly RTCIceServer[];
-  /** Who gives way when both make an offer: the callee. */
+  /** Who gives way when both make an offer: the side that is not the initiator. */
   readonly polite: boolean;
-  /** Whether this side makes the first offer; the other waits for it. */
+  /**
+   * Whether this side makes the first offer; the other waits for it. It must be
+   * one of the two alone: a browser that takes back its very first offer may
+   * never look for candidates again.
+   */
   readonly initiator: boolean;
-  /** Relays to the other side. */
-  readonly send: (action: string, payload: unknown) => void;
+  /** Relays to the other side. What it is given may be sent twice. */
+  readonly send: (action: string, payload: object) => void;
   /** Only over TURN, so that nobody is shown one's address. */
   readonly relayOnly?: boolean;
 }
@@ -41,8 +57,11 @@ export interface PeerMessage {
   readonly payload?: unknown;
 }
 
-/** Times in milliseconds. */
-const times = { answer: 10_000, disconnected: 3000, restart: 5000, giveUp: 45_000 } as const;
+/** Times in milliseconds. The polite side waits longer, so that the two do not restart at once. */
+const times = { answer: 10_000, connect: 10_000, disconnected: 3000, restart: 5000, polite: 4000, giveUp: 45_000, measure: 3000 } as const;
+
+/** How many candidates may wait for the description that they belong to. */
+const mostEarly = 256;
 
 /**
  * A WebRTC connection to one other browser, by perfect negotiation: either side
@@ -55,16 +74,20 @@ export class Peer extends Emitter<PeerEvents> {
   readonly #candidates: CandidateBatch;
   readonly #kinds = new Map<string, StreamKind>(); // of the other side's streams
   readonly #mine = new Map<string, StreamKind>();
+  readonly #meter = new Meter();
   readonly #endWake: () => void;
+  #tracks: readonly RemoteTrack[] = [];
   #early: (RTCIceCandidateInit | null)[] = [];
   #makingOffer = false;
   #ignoredOffer = false;
   #mayOffer: boolean;
   #closed = false;
+  #failed = false;
   #work: Promise<void> = Promise.resolve();
   #answerTimer: Timer | undefined;
   #restartTimer: Timer | undefined;
   #giveUpTimer: Timer | undefined;
+  #measureTimer: Timer | undefined;
 
   constructor(options: PeerOptions) {
     super();
@@ -78,12 +101,14 @@ export class Peer extends Emitter<PeerEvents> {
     pc.onnegotiationneeded = () => void this.#offer();
     pc.onicecandidate = ({ candidate }) => this.#candidates.add(candidate === null ? null : candidate.toJSON());
     pc.onconnectionstatechange = () => this.#changed();
-    pc.ontrack = ({ track, streams }) => {
-      const stream = streams[0] ?? new MediaStream([track]);
-      this.emit('track', { track, stream, kind: this.#kinds.get(stream.id) ?? 'camera' });
-    };
+    pc.ontrack = ({ track, streams }) => this.#came(track, streams[0]);
     this.#endWake = options.env.onWake(() => this.resync());
     this.#giveUpTimer = options.env.setTimeout(() => this.#giveUp(), times.giveUp);
+  }
+
+  /** tracks is what the other side sends. */
+  get tracks(): readonly RemoteTrack[] {
+    return this.#tracks;
   }
 
   /** add sends the tracks of a stream. */
@@ -95,6 +120,13 @@ export class Peer extends Emitter<PeerEvents> {
   /** addTrack sends a track as one of a stream that was added. */
   addTrack(track: MediaStreamTrack, stream: MediaStream): void {
     this.connection.addTrack(track, stream);
+  }
+
+  /** onlyReceive takes what the other side sends, and sends nothing. */
+  onlyReceive(): void {
+    if (!this.#mayOffer) return; // the other side's offer has it
+    this.connection.addTransceiver('audio', { direction: 'recvonly' });
+    this.connection.addTransceiver('video', { direction: 'recvonly' });
   }
 
   /** remove sends the tracks of a stream no more. */
@@ -110,6 +142,11 @@ export class Peer extends Emitter<PeerEvents> {
   async replace(old: MediaStreamTrack, by: MediaStreamTrack): Promise<void> {
     const senders = this.connection.getSenders().filter((sender) => sender.track === old);
     await Promise.all(senders.map((sender) => sender.replaceTrack(by)));
+  }
+
+  /** measure is how good the connection is since it was measured last. */
+  async measure(): Promise<Quality> {
+    return this.#meter.read(await this.connection.getStats());
   }
 
   /** receive handles what the other side relayed; what is no part of the negotiation is left alone. */
@@ -133,17 +170,35 @@ export class Peer extends Emitter<PeerEvents> {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    const { clearTimeout } = this.#options.env;
-    clearTimeout(this.#answerTimer);
-    clearTimeout(this.#restartTimer);
-    clearTimeout(this.#giveUpTimer);
+    this.#stopTimers();
     this.#candidates.clear();
     this.#endWake();
     this.connection.close();
   }
 
+  #stopTimers(): void {
+    const { clearTimeout } = this.#options.env;
+    for (const timer of [this.#answerTimer, this.#restartTimer, this.#giveUpTimer, this.#measureTimer]) clearTimeout(timer);
+  }
+
   #configuration(servers: readonly RTCIceServer[]): RTCConfiguration {
     return { iceServers: [...servers], bundlePolicy: 'max-bundle', iceTransportPolicy: this.#options.relayOnly ? 'relay' : 'all' };
+  }
+
+  #came(track: MediaStreamTrack, given: MediaStream | undefined): void {
+    const stream = given ?? new MediaStream([track]);
+    const remote: RemoteTrack = { track, stream, kind: this.#kinds.get(stream.id) ?? 'camera' };
+    this.#tracks = [...this.#tracks.filter((known) => known.track !== track), remote];
+    stream.addEventListener('removetrack', ({ track: gone }) => {
+      if (gone === track) this.#went(remote);
+    });
+    this.emit('track', remote);
+  }
+
+  #went(remote: RemoteTrack): void {
+    if (!this.#tracks.includes(remote)) return;
+    this.#tracks = this.#tracks.filter((known) => known !== remote);
+    this.emit('trackgone', remote);
   }
 
   async #offer(): Promise<void> {
@@ -153,7 +208,7 @@ export class Peer extends Emitter<PeerEvents> {
       await this.connection.setLocalDescription();
       this.#sendDescription();
     } catch (thrown) {
-      if (!this.#closed) this.#fail(asUsherError(thrown, 'negotiation_failed'));
+      this.#fail(asUsherError(thrown, 'negotiation_failed'));
     } finally {
       this.#makingOffer = false;
     }
@@ -170,12 +225,10 @@ export class Peer extends Emitter<PeerEvents> {
 
   async #receive({ action, payload }: PeerMessage): Promise<void> {
     if (this.#closed) return;
-    if (action === 'sdp') await this.#described(payload as Description);
-    else if (action === 'candidate') await this.#addCandidates([(payload as { readonly candidate: RTCIceCandidateInit | null }).candidate]);
-    else if (action === 'candidates') {
-      const list = Array.isArray(payload) ? payload : (payload as { readonly candidates: unknown }).candidates;
-      await this.#addCandidates(list as (RTCIceCandidateInit | null)[]);
-    }
+    if (action === 'sdp') {
+      const described = asDescription(payload);
+      if (described !== undefined) await this.#described(described);
+    } else if (action === 'candidate' || action === 'candidates') await this.#addCandidates(asCandidates(payload));
   }
 
   async #described({ description, streams }: Description): Promise<void> {
@@ -184,7 +237,7 @@ export class Peer extends Emitter<PeerEvents> {
     this.#ignoredOffer = !this.#options.polite && collides;
     if (this.#ignoredOffer) return;
     if (description.type === 'answer' && pc.signalingState !== 'have-local-offer') return; // to an offer that was sent twice
-    for (const [id, kind] of Object.entries(streams ?? {})) this.#kinds.set(id, kind);
+    for (const [id, kind] of Object.entries(streams)) this.#kinds.set(id, kind);
     await pc.setRemoteDescription(description);
     this.#options.env.clearTimeout(this.#answerTimer);
     if (description.type === 'offer') {
@@ -192,6 +245,7 @@ export class Peer extends Emitter<PeerEvents> {
       this.#sendDescription();
     }
     this.#mayOffer = true;
+    if (pc.connectionState !== 'connected') this.#restartIn(times.connect);
     const early = this.#early;
     this.#early = [];
     await this.#addCandidates(early);
@@ -199,7 +253,7 @@ export class Peer extends Emitter<PeerEvents> {
 
   async #addCandidates(candidates: readonly (RTCIceCandidateInit | null)[]): Promise<void> {
     if (this.connection.remoteDescription === null) {
-      if (!this.#ignoredOffer) this.#early.push(...candidates);
+      if (!this.#ignoredOffer) this.#early = [...this.#early, ...candidates].slice(-mostEarly);
       return;
     }
     for (const candidate of candidates) {
@@ -215,43 +269,88 @@ export class Peer extends Emitter<PeerEvents> {
   #changed(): void {
     const { env } = this.#options;
     const state = this.connection.connectionState;
-    env.clearTimeout(this.#restartTimer);
     this.emit('state', state);
-    if (this.#closed) return;
+    if (this.#closed || this.#failed) return;
     switch (state) {
       case 'connected':
+        env.clearTimeout(this.#restartTimer);
         env.clearTimeout(this.#giveUpTimer);
         this.#giveUpTimer = undefined;
+        this.#measureLater();
         return this.emit('connected', undefined);
       case 'disconnected':
         this.#giveUpTimer ??= env.setTimeout(() => this.#giveUp(), times.giveUp);
-        this.#restartTimer = env.setTimeout(() => this.#restart(), times.disconnected);
-        return;
+        return this.#restartIn(times.disconnected);
       case 'failed':
         this.#giveUpTimer ??= env.setTimeout(() => this.#giveUp(), times.giveUp);
-        return this.#restart();
+        return this.#options.polite ? this.#restartIn(0) : this.#restart();
     }
+  }
+
+  #restartIn(wait: number): void {
+    const { env, polite } = this.#options;
+    env.clearTimeout(this.#restartTimer);
+    this.#restartTimer = env.setTimeout(() => this.#restart(), wait + (polite ? times.polite : 0));
   }
 
   /** restart looks for another way to the other side, again and again until it is there or given up. */
   #restart(): void {
-    if (this.#closed || this.connection.connectionState === 'connected') return;
+    if (this.#closed || this.#failed || this.connection.connectionState === 'connected') return;
+    if (this.connection.signalingState === 'stable' && this.#mayOffer) {
+      this.emit('restarting', undefined);
+      this.connection.restartIce();
+    }
+    this.#restartIn(times.restart);
+  }
+
+  #measureLater(): void {
     const { env } = this.#options;
-    if (this.connection.signalingState === 'stable') this.connection.restartIce();
-    env.clearTimeout(this.#restartTimer);
-    this.#restartTimer = env.setTimeout(() => this.#restart(), times.restart);
+    env.clearTimeout(this.#measureTimer);
+    this.#measureTimer = env.setTimeout(() => void this.#measured(), times.measure);
+  }
+
+  async #measured(): Promise<void> {
+    try {
+      const quality = await this.measure();
+      if (this.#closed) return;
+      if (this.connection.connectionState === 'connected') this.emit('quality', quality);
+    } catch {
+      // There are no figures at this moment.
+    }
+    if (!this.#closed) this.#measureLater();
   }
 
   #giveUp(): void {
-    if (!this.#closed) this.#fail(new UsherError('ice_failed', 'The other side could not be reached.', { final: true }));
+    this.#fail(new UsherError('ice_failed', 'No connection to the other side: a firewall or a lost network is in the way.', { final: true }));
   }
 
   #fail(error: UsherError): void {
-    if (!this.#closed) this.emit('failed', error);
+    if (this.#closed || this.#failed) return;
+    this.#failed = true;
+    this.#stopTimers();
+    this.emit('failed', error);
   }
 }
 
 interface Description {
   readonly description: RTCSessionDescriptionInit;
-  readonly streams?: Readonly<Record<string, StreamKind>>;
+  readonly streams: Readonly<Record<string, StreamKind>>;
+}
+
+const asObject = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+
+/** asDescription is what another client described, if it is an offer or answer: it may have sent anything. */
+export function asDescription(payload: unknown): Description | undefined {
+  const { type, sdp } = asObject(asObject(payload)['description']);
+  if ((type !== 'offer' && type !== 'answer') || typeof sdp !== 'string') return undefined;
+  const streams = Object.entries(asObject(asObject(payload)['streams'])).filter(([, kind]) => kind === 'camera' || kind === 'screen');
+  return { description: { type, sdp }, streams: Object.fromEntries(streams) as Record<string, StreamKind> };
+}
+
+/** asCandidates are the candidates of a payload: one, a list, or a list alone. */
+function asCandidates(payload: unknown): readonly (RTCIceCandidateInit | null)[] {
+  const { candidate, candidates } = asObject(payload);
+  const list: readonly unknown[] = Array.isArray(payload) ? payload : Array.isArray(candidates) ? candidates : candidate === undefined ? [] : [candidate];
+  return list.filter((one) => typeof one === 'object') as (RTCIceCandidateInit | null)[];
 }

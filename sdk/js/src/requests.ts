@@ -4,9 +4,17 @@ import type { Ack, Outgoing, RoomEvent } from './messages.js';
 /** The server's answer to a request. */
 export type Answer = Ack | Extract<RoomEvent, { readonly action: 'room.joined' }>;
 
+/** What may be done with a request whose answer does not come. */
+export interface Repeating {
+  /** It may be sent again in the same session: doing it twice does nothing twice. */
+  readonly repeatable?: boolean;
+  /** Also in another session. */
+  readonly anew?: boolean;
+}
+
 interface Request {
   readonly text: string;
-  readonly repeatable: boolean;
+  readonly repeating: Repeating;
   sent: boolean;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: UsherError) => void;
@@ -18,10 +26,10 @@ export class Requests {
   #next = 0;
 
   /** add enters a request, which is not sent yet. */
-  add(message: Outgoing, repeatable: boolean): { readonly id: string; readonly answer: Promise<Answer> } {
+  add(message: Outgoing, repeating: Repeating): { readonly id: string; readonly answer: Promise<Answer> } {
     const id = String(++this.#next);
     const answer = new Promise<Answer>((resolve, reject) => {
-      this.#open.set(id, { text: JSON.stringify({ ...message, id }), repeatable, sent: false, resolve, reject });
+      this.#open.set(id, { text: JSON.stringify({ ...message, id }), repeating, sent: false, resolve, reject });
     });
     return { id, answer };
   }
@@ -56,12 +64,20 @@ export class Requests {
   lose(error: UsherError): void {
     for (const [id, request] of [...this.#open]) {
       if (!request.sent) continue;
-      if (request.repeatable) request.sent = false;
+      if (request.repeating.repeatable || request.repeating.anew) request.sent = false;
       else this.fail(id, error);
     }
   }
 
-  /** loseAll is for a lost session: all that waits has failed. */
+  /** loseSession is for a lost session: what was meant for it has failed. */
+  loseSession(error: UsherError): void {
+    for (const [id, request] of [...this.#open]) {
+      if (request.repeating.anew) request.sent = false;
+      else this.fail(id, error);
+    }
+  }
+
+  /** loseAll is for the end: all that waits has failed. */
   loseAll(error: UsherError): void {
     for (const id of [...this.#open.keys()]) this.fail(id, error);
   }

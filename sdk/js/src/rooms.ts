@@ -2,6 +2,7 @@ import { Emitter } from './emitter.js';
 import { asUsherError, UsherError } from './error.js';
 import { Inbox } from './inbox.js';
 import type { LeftReason, Present, Relayed, RoomEvent } from './messages.js';
+import type { Answer } from './requests.js';
 import type { Signal } from './signal.js';
 import type { Permission } from './types.js';
 
@@ -52,6 +53,12 @@ export class RoomLink extends Emitter<RoomLinkEvents> {
     return this.#joined.participant;
   }
 
+  /** seat is what to keep in the page's session storage, so that rooms.join(seat) takes the same place when the page is loaded again. It is a secret. */
+  get seat(): Entry {
+    const { participant, token } = this.#joined;
+    return { room: this.room, participant, token };
+  }
+
   get role(): string {
     return this.#joined.role;
   }
@@ -73,9 +80,9 @@ export class RoomLink extends Emitter<RoomLinkEvents> {
     await this.#signal.request({ action: 'room.message', room: this.room, to, payload });
   }
 
-  /** send relays something to one participant, such as an offer. */
-  send(to: string, action: string, payload: unknown): void {
-    if (!this.#out) this.#signal.send({ action, room: this.room, to, payload });
+  /** send relays something to one participant, such as an offer. What is repeatable may arrive twice, where it could be lost otherwise. */
+  send(to: string, action: string, payload: unknown, options: { readonly repeatable?: boolean } = {}): void {
+    if (!this.#out) this.#signal.send({ action, room: this.room, to, payload }, options);
   }
 
   /** askToMute asks a participant to be quiet; it needs the permission moderate, as do remove and changeRole. */
@@ -148,14 +155,22 @@ export class RoomLink extends Emitter<RoomLinkEvents> {
   }
 }
 
+/** How many messages wait for the word that one is in the room. */
+const mostEarly = 64;
+
 /** The rooms that one connection is in. */
 export class Rooms {
   readonly #links = new Map<string, RoomLink>();
+  #joining = 0;
+  #early: Relayed[] = []; // others see a newcomer, and may write to it, before it is told itself
 
   constructor(readonly signal: Signal) {
     signal.on('room', (event) => this.#happened(event));
     signal.on('message', (message) => {
-      if (message.room !== undefined) this.#links.get(message.room)?.relayed(message);
+      if (message.room === undefined) return;
+      const link = this.#links.get(message.room);
+      if (link !== undefined) link.relayed(message);
+      else if (this.#joining > 0 && this.#early.length < mostEarly) this.#early.push(message);
     });
     signal.on('hello', (hello) => {
       if (!hello.resumed) for (const link of this.#links.values()) void link.rejoin();
@@ -167,7 +182,13 @@ export class Rooms {
 
   /** join enters a room, and stays in it across lost connections as long as the server lets it. */
   async join(entry: Entry): Promise<RoomLink> {
-    const answer = await this.signal.request({ action: 'room.join', payload: entry });
+    this.#joining++;
+    let answer: Answer;
+    try {
+      answer = await this.signal.request({ action: 'room.join', payload: entry });
+    } finally {
+      if (--this.#joining === 0) this.#early = [];
+    }
     const link = answer.action === 'room.joined' ? this.#links.get(answer.room) : undefined;
     if (link === undefined) throw new UsherError('not_joined', 'The room was left again at once.');
     return link;
@@ -185,5 +206,9 @@ export class Rooms {
       });
     }
     link?.happened(event);
+    if (event.action !== 'room.joined') return;
+    const early = this.#early.filter(({ room }) => room === event.room);
+    this.#early = this.#early.filter(({ room }) => room !== event.room);
+    for (const message of early) link?.relayed(message);
   }
 }

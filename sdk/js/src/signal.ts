@@ -5,7 +5,7 @@ import type { Environment, Socket, Timer } from './environment.js';
 import { asUsherError, UsherError } from './error.js';
 import type { SignIn } from './http.js';
 import { parse, type CallEvent, type Hello, type Incoming, type Outgoing, type Relayed, type RoomEvent, type Status } from './messages.js';
-import { Requests, type Answer } from './requests.js';
+import { Requests, type Answer, type Repeating } from './requests.js';
 
 /** Times of the connection, in milliseconds. */
 const times = { ping: 20_000, pong: 10_000, hello: 15_000, firstWait: 500, longestWait: 30_000, longFirstWait: 5000 } as const;
@@ -109,18 +109,19 @@ export class Signal extends Emitter<SignalEvents> {
   /**
    * request sends a message and waits until the server has handled it. While
    * the connection is away it waits for it; what was under way when it was lost
-   * is sent again only if it is repeatable, that is, doing it twice does nothing twice.
+   * is sent again only if it is repeatable, that is, doing it twice does nothing
+   * twice, and in another session only if it is to be sent anew there.
    */
-  request(message: Outgoing, options: { readonly repeatable?: boolean } = {}): Promise<Answer> {
+  request(message: Outgoing, options: Repeating = {}): Promise<Answer> {
     if (this.#state === 'closed') return Promise.reject(notConnected());
-    const { id, answer } = this.#requests.add(message, options.repeatable ?? false);
+    const { id, answer } = this.#requests.add(message, options);
     if (this.#state === 'open') this.#requests.send(id, (text) => this.#socket?.send(text));
     return answer;
   }
 
   /** send sends a message, or keeps it until the connection is back, in order with requests; 'refused' tells if the server does not take it. */
-  send(message: Outgoing): void {
-    this.request(message).catch((thrown: unknown) => {
+  send(message: Outgoing, options: Repeating = {}): void {
+    this.request(message, options).catch((thrown: unknown) => {
       this.emit('refused', asUsherError(thrown, 'not_sent'));
     });
   }
@@ -307,7 +308,7 @@ export class Signal extends Emitter<SignalEvents> {
     const error = this.#refusal ?? new UsherError('connection_lost', reason || 'The connection was lost.');
     if (back.session === 'new') {
       this.#resume = undefined;
-      this.#requests.loseAll(error);
+      this.#requests.loseSession(error);
     } else this.#requests.lose(error);
     if (back.freshToken) {
       this.#fresh = true;
