@@ -60,6 +60,18 @@ window.talk = async call => {
     media.on('failed', error => console.error('failed', error.code, error.message));
 };
 
+/** receives waits for more frames of the call, whose connection may be another one meanwhile. */
+window.receives = async () => {
+    let last = await decoded(media.peer);
+    let more = 0;
+    await until('frames of the call', async () => {
+        const now = await decoded(media.peer);
+        more += Math.max(0, now - last);
+        last = now;
+        return more >= 10;
+    });
+};
+
 /** decoded is how many frames of video a connection has decoded, over all tracks or of one. */
 window.decoded = async (peer, track) => {
     let frames = 0;

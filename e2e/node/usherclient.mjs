@@ -132,6 +132,18 @@ serve(
             end();
             return message.payload;
         },
+        /** relays says something with the call until it has reached the other side, which may not be back yet. */
+        async relays({name, to}) {
+            const got = [];
+            const end = person(to).calls.at(-1).inbox.open(message => got.push(message));
+            await until('the note', () => {
+                person(name).calls.at(-1).send('note', name);
+                return got.length > 0;
+            });
+            end();
+        },
+        saved: ({name}) => JSON.parse(JSON.stringify(person(name).calls.at(-1).saved)),
+        goOn: ({name, saved}) => code(person(name).client.calls.goOn(saved)),
         /** drop breaks the connection off, as a lost network does, and waits until it is back. */
         async drop({name}) {
             const p = person(name);
