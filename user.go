@@ -44,7 +44,7 @@ func KeyOfUserID(issuer, id string) string {
 	if issuer == "" || id == "" || isKey(id) {
 		return id
 	}
-	return Identity{Kind: UserIdentity, Issuer: issuer, Subject: id}.Key()
+	return string(UserIdentity) + ":" + issuer + "#" + id // as Identity.Key has it
 }
 
 // isKey reports whether an id is read as a key. Issuers choose the sub freely,

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
+	"unique"
 
 	"usher"
 )
@@ -23,10 +25,61 @@ type Caller interface {
 // put out when the identity, its token, or the client that answers for it is
 // revoked.
 type Live struct {
-	access   *Access
-	caller   Caller
-	identity atomic.Pointer[usher.Identity]
-	out      atomic.Bool
+	access *Access
+	caller Caller
+	bearer atomic.Pointer[bearer]
+	out    atomic.Bool
+}
+
+// bearer is an identity as it is kept for a connection, of which there are many:
+// in a third of the memory, for what most have in common is kept once.
+type bearer struct {
+	common               unique.Handle[common]
+	subject, name, email string
+	issued, expires      time.Time
+	more                 *memberships
+}
+
+type common struct {
+	app                               string
+	kind                              usher.IdentityKind
+	issuer, actor, on, inviter, proof string
+	room                              usher.ID
+	role                              usher.Role
+	operator                          bool
+}
+
+// memberships are what most identities have none of.
+type memberships struct {
+	groups []string
+	scopes usher.Scopes
+}
+
+func newBearer(id usher.Identity) *bearer {
+	b := &bearer{
+		common: unique.Make(common{
+			app: id.App, kind: id.Kind, issuer: id.Issuer, actor: id.Actor, on: id.For, inviter: id.Inviter, proof: id.Proof,
+			room: id.Room, role: id.Role, operator: id.Operator,
+		}),
+		subject: id.Subject, name: id.Name, email: id.Email, issued: id.IssuedAt, expires: id.Expires,
+	}
+	if id.Groups != nil || id.Scopes != nil {
+		b.more = &memberships{id.Groups, id.Scopes}
+	}
+	return b
+}
+
+func (b *bearer) identity() usher.Identity {
+	c := b.common.Value()
+	id := usher.Identity{
+		App: c.app, Kind: c.kind, Issuer: c.issuer, Subject: b.subject, Name: b.name, Email: b.email,
+		Actor: c.actor, For: c.on, Inviter: c.inviter, IssuedAt: b.issued, Expires: b.expires, Proof: c.proof,
+		Room: c.room, Role: c.role, Operator: c.operator,
+	}
+	if b.more != nil {
+		id.Groups, id.Scopes = b.more.groups, b.more.scopes
+	}
+	return id
 }
 
 // lives are all live connections of identities on this node.
@@ -40,7 +93,7 @@ type lives struct {
 // ended with [Live.End].
 func (a *Access) Connect(ctx context.Context, id usher.Identity, caller Caller) (*Live, error) {
 	l := &Live{access: a, caller: caller}
-	l.identity.Store(&id)
+	l.bearer.Store(newBearer(id))
 	a.lives.mu.Lock()
 	if a.lives.all == nil {
 		a.lives.all = make(map[*Live]struct{})
@@ -54,8 +107,11 @@ func (a *Access) Connect(ctx context.Context, id usher.Identity, caller Caller) 
 	return l, nil
 }
 
+// Expires returns when the newest proof ends; zero is never.
+func (l *Live) Expires() time.Time { return l.bearer.Load().expires }
+
 // Identity returns who the connection is, by the newest proof.
-func (l *Live) Identity() usher.Identity { return *l.identity.Load() }
+func (l *Live) Identity() usher.Identity { return l.bearer.Load().identity() }
 
 var errIdentityChanged = usher.Errorf(usher.Forbidden, "identity_changed", "The token is somebody else's; open another connection for them.")
 
@@ -66,12 +122,12 @@ func (l *Live) Renew(ctx context.Context, id usher.Identity) error {
 	if id.App != old.App || id.Key() != old.Key() {
 		return errIdentityChanged
 	}
-	l.identity.Store(&id)
+	l.bearer.Store(newBearer(id))
 	err := l.access.MaySignal(ctx, id)
 	if err == nil {
 		return nil
 	}
-	l.identity.Store(&old)
+	l.bearer.Store(newBearer(old))
 	if usher.AsError(err).Kind == usher.Unauthenticated {
 		l.detach(End{Revoked, usher.AsError(err).Message})
 	} else if t, void := l.access.taken.fromIdentity(old, l.access.now()); void { // meanwhile

@@ -318,7 +318,7 @@ func (l *link) renew(e *envelope) {
 	if s.link == l {
 		s.look()
 	}
-	_ = l.conn.SendPrepared(message{Action: "auth", Payload: expiryPayload{left(id, l.hub.Now())}}.prepare())
+	_ = l.conn.SendPrepared(message{Action: "auth", Payload: expiryPayload{left(id.Expires, l.hub.Now())}}.prepare())
 	l.ack(e, "", nil)
 }
 

@@ -259,7 +259,7 @@ func (h *Hub) forgetNodes(which func(*node) bool) {
 	for _, u := range here {
 		u.mu.Lock()
 		var lost []userKey
-		for key := range u.mutual {
+		for _, key := range u.mutual {
 			if k := (userKey{u.app, key}); has(gone, k) {
 				lost = append(lost, k)
 			}

@@ -108,10 +108,7 @@ func (h *Hub) show(u *user) {
 		return // who is back already
 	}
 	u.mu.Lock()
-	readers := make([]string, 0, len(u.mutual))
-	for key := range u.mutual {
-		readers = append(readers, key)
-	}
+	readers := u.mutual
 	u.mu.Unlock()
 	h.tellStatus(u.userKey, h.statusOf(u.userKey), readers) // who has left here may be elsewhere
 	h.nodes.tell(h, nodeMessage{Kind: nodeStatus, App: u.app, Key: u.key, Status: now, Readers: readers})
@@ -144,30 +141,27 @@ func presence(id string, now status) socket.Prepared {
 func (u *user) study() {
 	ctx, cancel := u.hub.step()
 	defer cancel()
-	keys, err := u.hub.Access.Mutual(ctx, u.app, u.key)
+	mutual, err := u.hub.Access.Mutual(ctx, u.app, u.key)
 	if err != nil {
 		u.hub.Logger.Error("whom a user knows could not be read; it is tried again", "error", err)
 		u.hub.tend.restudy(u)
 		return
 	}
-	mutual := make(map[string]struct{}, len(keys))
-	for _, key := range keys {
-		mutual[key] = struct{}{}
-	}
+	slices.Sort(mutual)
 	u.mu.Lock()
 	before := u.mutual
 	u.mutual = mutual
 	u.mu.Unlock()
-	for key := range mutual {
-		if _, known := before[key]; known {
+	for _, key := range mutual {
+		if _, known := slices.BinarySearch(before, key); known {
 			continue
 		}
 		if now := u.hub.statusOf(userKey{u.app, key}); now != offline {
 			u.send(presence(u.idFor(key), now), "")
 		}
 	}
-	for key := range before {
-		if _, still := mutual[key]; !still {
+	for _, key := range before {
+		if _, still := slices.BinarySearch(mutual, key); !still {
 			u.send(presence(u.idFor(key), offline), "")
 		}
 	}
@@ -187,7 +181,7 @@ func (h *Hub) statusOf(of userKey) status {
 // there. The caller holds the user's mu.
 func (h *Hub) shownOf(u *user) []statusPayload {
 	list := []statusPayload{}
-	for key := range u.mutual {
+	for _, key := range u.mutual {
 		if s := h.statusOf(userKey{u.app, key}); s != offline {
 			list = append(list, statusPayload{UserID: u.idFor(key), Status: s})
 		}

@@ -85,8 +85,10 @@ func (l *link) relayTo(e *envelope, now time.Time) error {
 	if c != nil && c.Answered() && handle == "" {
 		handle = c.Party(key).Device
 	}
-	frame := l.frame(e, me.from(key), "", now)
-	if c != nil && candidate(e.action) && h.pending.Hold(*c, me.key, heldBack{frame, handle}, len(frame.Text())) {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	frame := l.lend(buf, e, me.from(key), "", now)
+	if c != nil && candidate(e.action) && h.pending.Hold(*c, me.key, heldBack{frame.Kept(), handle}, len(frame.Text())) {
 		l.ack(e, "", nil)
 		return nil
 	}
@@ -175,15 +177,19 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 // as it was written.
 func (l *link) frame(e *envelope, from []byte, participant usher.ID, now time.Time) socket.Prepared {
 	buf := buffers.Get().(*[]byte)
-	b := appendSender((*buf)[:0], from, l.session.handle, now)
+	defer buffers.Put(buf)
+	return l.lend(buf, e, from, participant, now).Kept()
+}
+
+// lend is frame in a buffer that is the caller's again when the message was sent.
+func (l *link) lend(buf *[]byte, e *envelope, from []byte, participant usher.ID, now time.Time) socket.Prepared {
+	b := appendSender(append((*buf)[:0], make([]byte, socket.Room)...), from, l.session.handle, now)
 	if participant != "" {
 		b = append(b, `,"fromParticipant":"`...)
 		b = append(b, participant...)
 		b = append(b, '"')
 	}
 	b = append(e.appendRelayed(b), '}')
-	frame := socket.Prepare(b)
 	*buf = b
-	buffers.Put(buf)
-	return frame
+	return socket.Lend(b)
 }

@@ -378,7 +378,7 @@ func (l *link) spread(e *envelope, p *place, now time.Time, may func() bool) err
 	}
 	h.metrics.relayed.Inc()
 	if h.nodes.some() {
-		reached = h.nodes.tell(h, nodeMessage{Kind: nodeRoom, Room: p.roomKey(), Participant: only, Frame: l.frame(e, me.fromKey, p.key.ID, now).Text()}) || reached
+		reached = h.nodes.tell(h, nodeMessage{Kind: nodeRoom, Room: p.roomKey(), Participant: only, Frame: l.frame(e, me.named().key, p.key.ID, now).Text()}) || reached
 	}
 	if !reached {
 		return errNoParticipant

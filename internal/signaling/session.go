@@ -39,7 +39,7 @@ type session struct {
 	told  bool // that the token expires
 	// quietAt is when a session without a socket does not count as there any
 	// more, and endAt when it can't be resumed any more.
-	quietAt, endAt time.Time
+	quietAt, endAt int64  // in nanoseconds since 1970
 	generation     uint32 // of the resume token
 	seq            uint64 // of the last call event
 	events         []event
@@ -91,37 +91,37 @@ func (s *session) putOut(code socket.Code, message string) {
 }
 
 // present reports whether the session counts as there. The caller holds user.mu.
-func (s *session) present(now time.Time) bool { return s.link != nil || now.Before(s.quietAt) }
+func (s *session) present(now time.Time) bool { return s.link != nil || now.UnixNano() < s.quietAt }
 
 // settle does what has become due. Only the sweeper calls it.
 func (s *session) settle(now time.Time) {
 	s.user.mu.Lock()
 	if s.link == nil {
 		switch {
-		case s.final != 0 || !now.Before(s.endAt):
+		case s.final != 0 || now.UnixNano() >= s.endAt:
 			unlost := s.unlost
 			s.user.mu.Unlock()
 			if unlost == "" || s.hub.deviceLost(s, unlost) {
 				s.end() // else it is tried again at the next look
 			}
 			return
-		case !now.Before(s.quietAt):
+		case now.UnixNano() >= s.quietAt:
 			s.hub.tend.recount(s.user)
-			s.due.Store(s.endAt.UnixNano())
+			s.due.Store(s.endAt)
 		default:
-			s.due.Store(min(s.quietAt.UnixNano(), s.endAt.UnixNano()))
+			s.due.Store(min(s.quietAt, s.endAt))
 		}
 		s.user.mu.Unlock()
 		return
 	}
 	defer s.user.mu.Unlock()
-	id := s.live.Identity()
-	rest := id.Expires.Sub(now)
+	expires := s.live.Expires()
+	rest := expires.Sub(now)
 	switch {
 	case s.final != 0: // it is closing
 		s.due.Store(0)
 		return
-	case !id.Expires.IsZero() && rest <= 0:
+	case !expires.IsZero() && rest <= 0:
 		s.link.conn.Close(codeUnauthenticated, "The token has expired.")
 		s.due.Store(0)
 		return
@@ -129,9 +129,9 @@ func (s *session) settle(now time.Time) {
 		s.link.conn.Close(socket.CodeGoingAway, "The connection has lasted as long as it may; connect again.")
 		s.due.Store(0)
 		return
-	case !id.Expires.IsZero() && rest <= warnBefore && !s.told && s.v1 && s.hub.config.TokenExpiry == Renew:
+	case !expires.IsZero() && rest <= warnBefore && !s.told && s.v1 && s.hub.config.TokenExpiry == Renew:
 		s.told = true
-		_ = s.link.conn.SendPrepared(message{Action: "auth", Payload: expiryPayload{left(id, now)}}.prepare())
+		_ = s.link.conn.SendPrepared(message{Action: "auth", Payload: expiryPayload{left(expires, now)}}.prepare())
 	}
 	s.look()
 }
@@ -148,10 +148,10 @@ func (s *session) look() {
 			at = t
 		}
 	}
-	if id := s.live.Identity(); !id.Expires.IsZero() {
-		sooner(id.Expires)
+	if expires := s.live.Expires(); !expires.IsZero() {
+		sooner(expires)
 		if !s.told && s.v1 && s.hub.config.TokenExpiry == Renew {
-			sooner(id.Expires.Add(-warnBefore))
+			sooner(expires.Add(-warnBefore))
 		}
 	}
 	sooner(s.link.endsAt)
@@ -188,7 +188,7 @@ var errGone = usher.Errorf(usher.Gone, "session_gone", "The session is gone; con
 func (s *session) resume(l *link, generation uint32, seen uint64) *usher.Error {
 	s.user.mu.Lock()
 	defer s.user.mu.Unlock()
-	expires := s.live.Identity().Expires
+	expires := s.live.Expires()
 	if s.ended || s.final != 0 || generation != s.generation || !expires.IsZero() && !s.hub.Now().Before(expires) {
 		return errGone
 	}
@@ -209,7 +209,7 @@ func (s *session) join(l *link, resumed bool, seen uint64) {
 	now := s.hub.Now()
 	s.link, l.session = l, s
 	s.generation++
-	s.quietAt, s.endAt = time.Time{}, time.Time{}
+	s.quietAt, s.endAt = 0, 0
 	if s.hub.config.Lifetime > 0 {
 		l.endsAt = now.Add(s.hub.config.Lifetime)
 	}
@@ -236,7 +236,7 @@ func (s *session) join(l *link, resumed bool, seen uint64) {
 func (s *session) hello(now time.Time, resumed bool) helloPayload {
 	c, id := s.hub.config, s.live.Identity()
 	return helloPayload{
-		UserID: s.user.id, Connection: s.handle, Name: id.Name, ExpiresIn: left(id, now), Resumed: resumed,
+		UserID: s.user.id, Connection: s.handle, Name: id.Name, ExpiresIn: left(id.Expires, now), Resumed: resumed,
 		Resume: resumePayload{s.token(), seconds(c.ResumeWindow)},
 		Limits: limitsPayload{
 			Message: c.MaxMessage, Lifetime: seconds(c.Lifetime),
@@ -290,17 +290,18 @@ func (s *session) lose(l *link, code socket.Code, clean bool) {
 	}
 	now := s.hub.Now()
 	s.link, s.unlost = nil, l.id
-	s.quietAt, s.endAt = now.Add(s.hub.config.ResumeWindow), now.Add(s.hub.config.ResumeWindow)
+	s.endAt = now.Add(s.hub.config.ResumeWindow).UnixNano()
+	s.quietAt = s.endAt
 	if code != socket.CodeAbnormal {
-		s.quietAt = now.Add(quiet)
+		s.quietAt = now.Add(quiet).UnixNano()
 	}
 	if clean || !s.v1 {
 		s.endAt = s.quietAt
 	}
 	if s.final != 0 {
-		s.quietAt, s.endAt = now, now
+		s.quietAt, s.endAt = now.UnixNano(), now.UnixNano()
 	}
-	s.due.Store(min(s.quietAt.UnixNano(), s.endAt.UnixNano()))
+	s.due.Store(min(s.quietAt, s.endAt))
 	places := slices.Clone(s.places)
 	s.user.mu.Unlock()
 	for _, p := range places {

@@ -17,9 +17,10 @@ type user struct {
 	userKey
 	issuer string
 	// id is what the user's own kind calls the user, those with tokens of the same
-	// issuer; fromID is that as JSON, and fromKey what everybody else says.
-	id              string
-	fromID, fromKey []byte
+	// issuer.
+	id string
+	// names are for messages, once there is one.
+	names atomic.Pointer[names]
 	// shown is the status that others were told last.
 	shown atomic.Int32
 
@@ -32,10 +33,9 @@ type user struct {
 	sessions []*session
 	name     string
 	email    string
-	// mutual are those who may know whether the user is there.
-	mutual map[string]struct{}
-	calls  []usher.Call // those that have not ended
-	news   uint64       // how often there was news of them
+	mutual   []string     // those who may know whether the user is there, in order; it is replaced, never changed
+	calls    []usher.Call // those that have not ended
+	news     uint64       // how often there was news of them
 }
 
 // hold returns the user of an identity, who stays until free is called as often.
@@ -46,7 +46,6 @@ func (h *Hub) hold(id usher.Identity) *user {
 		u := h.users[key]
 		if u == nil {
 			u = &user{hub: h, userKey: key, issuer: id.Issuer, id: usher.UserID(id.Issuer, key.key)}
-			u.fromID, u.fromKey = marshal(u.id), marshal(key.key)
 			h.users[key] = u
 		}
 		h.mu.Unlock()
@@ -78,12 +77,25 @@ func (u *user) free() {
 // idFor returns what a reader calls the user of a key.
 func (u *user) idFor(key string) string { return usher.UserID(u.issuer, key) }
 
+// names are how messages name a user, as JSON: id to the user's own kind, and key
+// to everybody else.
+type names struct{ id, key []byte }
+
+func (u *user) named() *names {
+	n := u.names.Load()
+	if n == nil {
+		n = &names{marshal(u.id), marshal(u.key)}
+		u.names.Store(n)
+	}
+	return n
+}
+
 // from returns how the user is named to whoever has that key, as JSON.
 func (u *user) from(reader string) []byte {
 	if usher.UserID(u.issuer, reader) != reader {
-		return u.fromID
+		return u.named().id
 	}
-	return u.fromKey
+	return u.named().key
 }
 
 // isPerson reports whether the user is one whom an issuer vouches for, who alone

@@ -123,11 +123,11 @@ func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 
 
 // left is for how many whole seconds a token is good: 1 when it is less, since 0
 // is that it does not expire.
-func left(id usher.Identity, now time.Time) int {
-	if id.Expires.IsZero() {
+func left(expires, now time.Time) int {
+	if expires.IsZero() {
 		return 0
 	}
-	return max(int(id.Expires.Sub(now)/time.Second), 1)
+	return max(int(expires.Sub(now)/time.Second), 1)
 }
 
 // appendSender begins a message with who sent it, and when.

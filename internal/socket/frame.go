@@ -126,6 +126,19 @@ func frameText(f []byte) []byte {
 	}
 }
 
+// headSize is how long the head of a frame is at most: one of ours has no mask.
+const headSize = ws.MaxHeaderSize - 4
+
+// frameIn makes a text frame of what is in b behind the first headSize bytes.
+func frameIn(b []byte) []byte {
+	h := header{Fin: true, OpCode: ws.OpText, Length: int64(len(b) - headSize)}
+	var head [ws.MaxHeaderSize]byte
+	_ = ws.WriteHeaderBuffer(io.Discard, h, head[:]) // as below
+	n := ws.HeaderSize(h)
+	copy(b[headSize-n:], head[:n])
+	return b[headSize-n:]
+}
+
 func frame(op ws.OpCode, payload []byte) []byte {
 	h := header{Fin: true, OpCode: op, Length: int64(len(payload))}
 	b := make([]byte, ws.MaxHeaderSize, ws.MaxHeaderSize+len(payload))

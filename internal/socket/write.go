@@ -1,16 +1,36 @@
 package socket
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"time"
 )
 
 // Prepared is a text message made ready once for any number of connections.
-type Prepared struct{ frame []byte }
+type Prepared struct {
+	frame []byte
+	lent  bool
+}
 
 // Prepare copies a text message, which must be UTF-8, into a frame.
-func Prepare(data []byte) Prepared { return Prepared{textFrame(data)} }
+func Prepare(data []byte) Prepared { return Prepared{frame: textFrame(data)} }
+
+// Room is how many bytes [Lend] needs in front of a message.
+const Room = headSize
+
+// Lend makes a message of what is in buf behind the first [Room] bytes, without a
+// copy: most are written at once, and so never kept. The buffer is the caller's
+// again when it has been sent.
+func Lend(buf []byte) Prepared { return Prepared{frameIn(buf), true} }
+
+// Kept returns the message with bytes of its own, for who keeps it.
+func (m Prepared) Kept() Prepared {
+	if m.lent {
+		m = Prepared{frame: bytes.Clone(m.frame)}
+	}
+	return m
+}
 
 // Text returns the message, which must not be changed.
 func (m Prepared) Text() []byte { return frameText(m.frame) }
@@ -56,9 +76,15 @@ func (c *Conn) queueFrame(m Prepared) error {
 	frame := m.frame
 	if !c.writing { // so nothing is queued
 		if frame = frame[c.in.tryWrite(frame):]; len(frame) < len(m.frame) {
+			if m.lent {
+				frame = bytes.Clone(frame)
+			}
 			c.finish(frame)
 			return nil
 		}
+	}
+	if m.lent {
+		frame = bytes.Clone(frame)
 	}
 	c.queue = append(c.queue, frame)
 	c.waiting += len(frame)
