@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,7 +23,7 @@ func (s *server) signaling(ctx context.Context, cfg config.Config, b bus.Bus, id
 	hub, err := signaling.New(cfg.Signaling, cfg.Calls, signaling.Deps{
 		Access: s.access, Calls: s.db.Calls(), Bus: b, IDs: ids, Now: time.Now, Logger: s.logger, Metrics: registry,
 		Identity: s.access.Authenticator(s.callers.chain), Failed: cfg.Limits.Failed, Proxies: cfg.Server.Proxies(),
-		Origins: cfg.Server.Origins, Loopback: cfg.Dev, Origin: cfg.Compat.Connections.Listen != "",
+		Origins: cfg.Server.Origins, Loopback: cfg.Dev, Origin: cfg.Compat.Connections.Listen != "", Settled: debug.FreeOSMemory,
 	})
 	if err != nil {
 		return err

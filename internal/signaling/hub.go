@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,6 +55,9 @@ type Deps struct {
 	Now     func() time.Time
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer
+	// Settled, if not nil, is called when many have connected and no more do, for
+	// what connecting has left behind is of no use then.
+	Settled func()
 	// Random is where the key of resume tokens comes from; nil is crypto/rand.
 	Random io.Reader
 }
@@ -80,6 +84,8 @@ type Hub struct {
 
 	tend  tender
 	nodes nodes
+
+	opened atomic.Int64 // how often a session got a socket
 }
 
 // userKey finds a user: key is the identity's.
@@ -151,6 +157,7 @@ func (h *Hub) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	var due []*session
+	var crowd crowd
 	for {
 		select {
 		case <-ctx.Done():
@@ -159,6 +166,7 @@ func (h *Hub) sweep(ctx context.Context) {
 		}
 		now := h.Now()
 		h.mu.RLock()
+		all := len(h.sessions)
 		for _, s := range h.sessions {
 			if at := s.due.Load(); at != 0 && at <= now.UnixNano() {
 				due = append(due, s)
@@ -170,7 +178,29 @@ func (h *Hub) sweep(ctx context.Context) {
 		}
 		clear(due)
 		due = due[:0]
+		if crowd.settled(h.opened.Load(), all) && h.Settled != nil {
+			h.Settled()
+		}
 	}
+}
+
+// crowd notices that many have connected.
+type crowd struct{ last, before int64 }
+
+// leastCrowd is how many are many, where a quarter of all is less.
+const leastCrowd = 1000
+
+// settled is told how many have connected so far, and how many are there. It
+// reports whether none has since it was last asked, and many had since it last
+// said so.
+func (c *crowd) settled(opened int64, all int) bool {
+	quiet := opened == c.last
+	c.last = opened
+	if !quiet || opened-c.before < max(leastCrowd, int64(all/4)) {
+		return false
+	}
+	c.before = opened
+	return true
 }
 
 // user returns who is connected under that key, or nil.

@@ -207,6 +207,7 @@ func (s *session) resume(l *link, generation uint32, seen uint64) *usher.Error {
 // The caller holds user.mu.
 func (s *session) join(l *link, resumed bool, seen uint64) {
 	now := s.hub.Now()
+	s.hub.opened.Add(1)
 	s.link, l.session = l, s
 	s.generation++
 	s.quietAt, s.endAt = 0, 0
