@@ -8,6 +8,9 @@ import { Phone } from './call/phone.ts';
 import { knownPerson, MineContext, ServicesContext, useServices } from './context.tsx';
 import { Home } from './home/Home.tsx';
 import { Devices } from './media/devices.ts';
+import { GuestPage } from './room/GuestPage.tsx';
+import { RoomPage } from './room/RoomPage.tsx';
+import { useRoute } from './route.ts';
 import { Session, type Signed } from './session.ts';
 import { SignIn } from './SignIn.tsx';
 import { useStore } from './store.ts';
@@ -65,6 +68,7 @@ function Announcements({ said, drop }: { readonly said: readonly Said[]; readonl
 
 function Page() {
   const s = useStrings();
+  const route = useRoute();
   const { session } = useServices();
   const { phase, signed } = useStore(session);
   if (phase === 'starting') {
@@ -75,11 +79,14 @@ function Page() {
       </Center>
     );
   }
+  if (route.page === 'join') return <GuestPage />;
   if (signed === undefined) return <SignIn />;
+  if (signed.guestOf !== undefined) return route.page === 'room' && route.room === signed.guestOf ? <RoomPage room={route.room} signed={signed} /> : <SignIn />;
   return <SignedIn signed={signed} />;
 }
 
 function SignedIn({ signed }: { readonly signed: Signed }) {
+  const route = useRoute();
   const { devices } = useServices();
   const queries = useQueryClient();
   const { client, me, operator } = signed;
@@ -88,12 +95,12 @@ function SignedIn({ signed }: { readonly signed: Signed }) {
   useEffect(() => {
     if (resumed.current === phone) return; // React calls effects twice while one develops
     resumed.current = phone;
-    phone.resume();
+    void phone.resume();
   }, [phone]);
   const mine = useMemo(() => ({ client, me, operator, phone }), [client, me, operator, phone]);
   return (
     <MineContext value={mine}>
-      <CallLayer><Home /></CallLayer>
+      <CallLayer>{route.page === 'room' ? <RoomPage key={route.room} room={route.room} signed={signed} /> : <Home />}</CallLayer>
     </MineContext>
   );
 }

@@ -60,7 +60,7 @@ export function CallView({ conversation }: { readonly conversation: Conversation
       <Bar label={s.call.with(name)}>
         <OwnTools screen={!before} />
         <Tool icon="settings" label={s.media.devices} onClick={() => setChoosing(true)} />
-        <Tool icon={full.on ? 'small' : 'full'} label={full.on ? s.media.endFullScreen : s.media.fullScreen} onClick={full.toggle} marked={full.on} />
+        <Tool icon={full.on ? 'small' : 'full'} label={full.on ? s.media.endFullScreen : s.media.fullScreen} onClick={full.toggle} marked={full.on} className="full" />
         <Tool icon="hangUp" label={before ? s.call.cancel : s.call.hangUp} danger onClick={() => void phone.hangUp()} />
       </Bar>
       <DevicesDialog opened={choosing} onClose={() => setChoosing(false)} />
@@ -91,9 +91,9 @@ function Progress({ conversation: { peer, phase, since } }: { readonly conversat
 }
 
 function Clock({ since }: { readonly since: number }) {
-  const [now, setNow] = useState(() => performance.now());
+  const [now, setNow] = useState(() => Date.now());
   useEffect(() => {
-    const timer = setInterval(() => setNow(performance.now()), 1000);
+    const timer = setInterval(() => setNow(Date.now()), 1000);
     return () => clearInterval(timer);
   }, []);
   return <span className="clock">{duration((now - since) / 1000)}</span>;

@@ -1,15 +1,9 @@
-import { UsherError, type Call, type CallMedia, type Client } from '@usher/client';
+import { UsherError, type Call, type CallMedia, type Client, type Quality, type RemoteTrack, type SavedCall } from '@usher/client';
 import { tab } from '../kept.ts';
 import type { Devices } from '../media/devices.ts';
-import { unknownQuality, watch, type Quality } from '../media/quality.ts';
+import { sends, type Sends } from '../media/sends.ts';
 import type { Person } from '../session.ts';
 import { Store } from '../store.ts';
-
-/** Whether somebody's microphone and camera are on. */
-export interface Sends {
-  readonly audio: boolean;
-  readonly video: boolean;
-}
 
 /** The call that one is in. */
 export interface Conversation {
@@ -17,12 +11,12 @@ export interface Conversation {
   readonly outgoing: boolean;
   /** rings: the other side has said that it does. */
   readonly phase: 'calling' | 'rings' | 'connecting' | 'talking' | 'reconnecting';
-  /** Since when one talks, in milliseconds as of performance.now. */
-  readonly since?: number;
-  readonly camera?: MediaStream;
+  /** Since when one talks, in milliseconds since 1970. */
+  readonly since?: number | undefined;
+  readonly camera?: MediaStream | undefined;
   readonly screen?: MediaStream | undefined;
   readonly theirs: Sends;
-  readonly quality: Quality;
+  readonly quality?: Quality | undefined;
 }
 
 /** How a call has ended. */
@@ -48,12 +42,10 @@ export interface PhoneState {
 
 /** What is remembered of a call over a reload of the page. */
 interface Kept {
+  readonly saved: SavedCall;
   readonly peer: Person;
-  readonly at: number;
+  readonly since?: number | undefined;
 }
-
-/** Times in milliseconds: how long a call waits for a page that is being loaded again, and how fresh its own memory has to be. */
-const times = { resume: 20_000, kept: 30_000, again: 500, beat: 2000 } as const;
 
 /** The telephone of whoever is signed in: one call at a time, and those that ring. */
 export class Phone extends Store<PhoneState> {
@@ -62,9 +54,8 @@ export class Phone extends Store<PhoneState> {
   readonly #person: (id: string) => Person | undefined;
   #call: Call | undefined;
   #media: CallMedia | undefined;
-  #ends: (() => void)[] = [];
   #told = ''; // of what is sent
-  #waiting: ReturnType<typeof setTimeout> | undefined; // for the other's page to be back
+  #turn = 0; // tells apart one conversation from the next
 
   constructor(client: Client, devices: Devices, person: (id: string) => Person | undefined) {
     super({ ringing: [] });
@@ -72,48 +63,56 @@ export class Phone extends Store<PhoneState> {
     this.#devices = devices;
     this.#person = person;
     client.calls.on('incoming', (call) => this.#incoming(call));
+    // What rang before there was a telephone rings now.
+    for (const call of client.calls.list()) if (!call.outgoing && call.state === 'ringing') this.#incoming(call);
     client.signal.on('message', (message) => {
-      if (message.action === 'media.state' && message.callId === this.#call?.id) this.#change({ theirs: message.payload as Sends });
+      if (message.action === 'media.state' && message.callId === this.#call?.id) this.#change({ theirs: sends(message.payload) });
     });
-    devices.subscribe(() => this.#tellState());
+    devices.subscribe(() => this.#tell());
+    addEventListener('pagehide', () => this.#keep());
   }
 
   /** resume goes on with the call that this page was in before it was loaded again. */
-  resume(): void {
+  async resume(): Promise<void> {
     const kept = tab.read<Kept>('call');
-    tab.write('call', undefined);
-    if (kept !== undefined && Date.now() - kept.at < times.kept) void this.#dial(kept.peer, 'reconnecting');
+    if (kept === undefined) return;
+    const turn = this.#begin(kept.peer, kept.saved.outgoing, 'reconnecting', kept.since);
+    const [call] = await Promise.all([this.#client.calls.goOn(kept.saved).catch(() => undefined), this.#devices.open()]);
+    if (turn !== this.#turn) return void call?.hangup().catch(() => {});
+    if (call === undefined) return this.#end('connection_lost');
+    if (call.state !== 'accepted') this.#change({ phase: 'calling' });
+    this.#have(call);
   }
 
   /** call rings at somebody's devices. */
-  call(peer: Person): Promise<void> {
-    return this.#dial(peer, 'calling');
-  }
-
-  async #dial(peer: Person, phase: 'calling' | 'reconnecting'): Promise<void> {
+  async call(peer: Person): Promise<void> {
     if (this.state.current !== undefined) return;
-    this.#begin(peer, true, phase);
+    const turn = this.#begin(peer, true, 'calling');
     await this.#devices.open();
-    const until = Date.now() + (phase === 'reconnecting' ? times.resume : 0);
-    while (this.#isWith(peer)) { // it may be cancelled meanwhile
-      try {
-        this.#have(await this.#client.calls.call(peer.id));
-        return;
-      } catch (thrown) {
-        const reason = thrown instanceof UsherError ? thrown.code : 'unknown_error';
-        // The server may not have noticed yet that the page before is gone.
-        if (reason !== 'call_exists' || Date.now() > until) return this.#end(reason);
-        await new Promise((resolve) => setTimeout(resolve, times.again));
-      }
+    if (turn !== this.#turn) return; // it was cancelled meanwhile
+    try {
+      const call = await this.#client.calls.call(peer.id);
+      if (turn === this.#turn) this.#have(call);
+      else await call.hangup().catch(() => {});
+    } catch (thrown) {
+      if (turn === this.#turn) this.#end(reasonOf(thrown));
     }
   }
 
   /** accept takes a call that rings. */
   async accept({ call, peer }: Ringing): Promise<void> {
     if (this.state.current !== undefined) await this.hangUp();
-    this.#begin(peer, false, 'connecting');
+    const turn = this.#begin(peer, false, 'connecting');
+    this.#call = call; // whatever ends it now ends the conversation
+    call.on('ended', ({ reason, elsewhere }) => {
+      if (turn === this.#turn) this.#end(elsewhere ? 'taken' : reason);
+    });
     await this.#devices.open();
-    await this.#take(call);
+    if (turn !== this.#turn) return;
+    this.#have(call);
+    await call.accept().catch((thrown: unknown) => {
+      if (turn === this.#turn) this.#end(reasonOf(thrown));
+    });
   }
 
   async decline({ call }: Ringing): Promise<void> {
@@ -131,150 +130,125 @@ export class Phone extends Store<PhoneState> {
     this.set({ ending: undefined });
   }
 
-  /** close is for signing out. */
-  close(): void {
-    void this.hangUp();
-  }
-
   #incoming(call: Call): void {
     const known = this.#person(call.peer);
     const peer = { id: call.peer, name: known?.name ?? call.name ?? call.email ?? '', email: known?.email ?? call.email };
-    const ringing = { call, peer, stranger: call.stranger };
-    // Whoever one talks to has started the call anew, as a page does that was loaded again.
-    if (this.#waiting !== undefined && this.state.current?.peer.id === peer.id) {
-      clearTimeout(this.#waiting);
-      this.#waiting = undefined;
-      void this.#take(call);
-      return;
-    }
-    this.set({ ringing: [...this.state.ringing, ringing] });
+    this.set({ ending: undefined, ringing: [...this.state.ringing, { call, peer, stranger: call.stranger }] });
     call.ring().catch(() => {}); // that it rings is a courtesy
     const gone = (): void => this.set({ ringing: this.state.ringing.filter((other) => other.call !== call) });
     call.on('accepted', gone);
     call.on('ended', ({ reason, elsewhere }) => {
       gone();
-      if (this.#call === call || reason === 'rejected') return;
-      if (this.state.current === undefined) this.set({ ending: { peer, reason: elsewhere && reason !== 'taken' ? 'elsewhere' : reason, outgoing: false } });
+      if (this.#call === call || this.state.current !== undefined || (reason === 'rejected' && !elsewhere)) return;
+      this.set({ ending: { peer, reason: elsewhere ? 'taken' : reason, outgoing: false } });
     });
   }
 
-  async #take(call: Call): Promise<void> {
-    this.#have(call);
-    try {
-      await call.accept();
-    } catch (thrown) {
-      if (this.#call === call) this.#end(thrown instanceof UsherError && thrown.code !== 'call_taken' ? thrown.code : 'taken');
-    }
-  }
-
-  #begin(peer: Person, outgoing: boolean, phase: Conversation['phase']): void {
-    this.set({ ending: undefined, current: { peer, outgoing, phase, theirs: { audio: true, video: true }, quality: unknownQuality } });
-    const keep = (): void => {
-      if (this.state.current?.since !== undefined) tab.write('call', { peer, at: Date.now() } satisfies Kept);
-    };
-    const timer = setInterval(keep, times.beat);
-    addEventListener('pagehide', keep);
-    this.#ends.push(() => {
-      clearInterval(timer);
-      removeEventListener('pagehide', keep);
-      tab.write('call', undefined);
-    });
+  #begin(peer: Person, outgoing: boolean, phase: Conversation['phase'], since?: number): number {
+    this.set({ ending: undefined, current: { peer, outgoing, phase, since, theirs: { audio: true, video: true } } });
+    return ++this.#turn;
   }
 
   /** have is for when there is a call of the conversation. */
   #have(call: Call): void {
+    const turn = this.#turn;
+    const now = (): boolean => turn === this.#turn;
     this.#call = call;
     call.on('ringing', () => {
-      if (this.#call === call && this.state.current?.phase === 'calling') this.#change({ phase: 'rings' });
+      if (now() && this.state.current?.phase === 'calling') this.#change({ phase: 'rings' });
     });
     call.on('accepted', () => {
-      if (this.#call === call && this.state.current?.since === undefined) this.#change({ phase: 'connecting' });
+      if (now() && this.state.current?.since === undefined) this.#change({ phase: 'connecting' });
     });
     call.on('ended', ({ reason, elsewhere }) => {
-      if (this.#call !== call) return;
-      if (reason === 'replaced') this.#await();
-      else this.#end(elsewhere ? 'elsewhere' : reason);
+      if (now()) this.#end(elsewhere ? 'taken' : reason);
     });
-    void this.#connect(call).catch(() => {}); // the call has ended, which is seen to above
+    this.#connect(call, now).catch((thrown: unknown) => {
+      if (now()) this.#end(reasonOf(thrown)); // and if it was over before, that was seen to above
+    });
   }
 
-  /** await keeps the conversation while the other's page is loaded again, and calls. */
-  #await(): void {
-    const peer = this.state.current?.peer;
-    this.#call = undefined;
-    this.#media = undefined;
-    this.#change({ phase: 'reconnecting', screen: undefined });
-    const there = this.state.ringing.find((ringing) => ringing.peer.id === peer?.id);
-    if (there !== undefined) void this.#take(there.call);
-    else this.#waiting = setTimeout(() => this.#end('connection_lost'), times.resume);
-  }
-
-  async #connect(call: Call): Promise<void> {
+  async #connect(call: Call, now: () => boolean): Promise<void> {
     const local = await this.#devices.open();
     const media = await this.#client.media(call, local);
-    if (this.#call !== call) return;
+    if (!now()) return;
     this.#media = media;
     this.#told = '';
-    media.on('track', ({ stream, kind, track }) => {
-      if (this.#media !== media) return;
-      if (kind === 'camera') this.#change({ camera: new MediaStream(stream.getTracks()) });
-      else if (track.kind === 'video') this.#show(media, stream);
+    this.#keep();
+    const show = (): void => {
+      if (now()) this.#change(shown(media.tracks));
+    };
+    media.on('track', show);
+    media.on('trackgone', show);
+    media.on('renewed', () => {
+      this.#told = ''; // the page over there is a new one
+      show();
     });
     media.on('connected', () => {
-      if (this.#media !== media) return;
-      this.#change({ phase: 'talking', since: this.state.current?.since ?? performance.now() });
-      this.#tellState();
+      if (!now()) return;
+      this.#change({ phase: 'talking', since: this.state.current?.since ?? Date.now() });
+      this.#keep();
+      this.#tell();
     });
-    media.on('state', (state) => {
-      if (this.#media === media && (state === 'disconnected' || state === 'failed')) this.#change({ phase: 'reconnecting' });
-    });
-    const stop = watch(media.peer.connection, (quality) => {
-      if (this.#media === media) this.#change({ quality });
-    });
-    call.on('ended', stop);
-    this.#ends.push(stop);
-  }
-
-  /** show shows the other's screen until it is shared no more. */
-  #show(media: CallMedia, screen: MediaStream): void {
-    this.#change({ screen });
-    const gone = (): void => {
-      if (this.#media === media && this.state.current?.screen === screen) this.#change({ screen: undefined });
+    const lost = (): void => {
+      if (now() && this.state.current?.since !== undefined) this.#change({ phase: 'reconnecting', quality: undefined });
     };
-    screen.addEventListener('removetrack', gone);
-    for (const track of screen.getVideoTracks()) track.addEventListener('mute', gone, { once: true });
+    media.on('restarting', lost);
+    media.on('state', (state) => {
+      if (state === 'disconnected' || state === 'failed') lost();
+    });
+    media.on('quality', (quality) => {
+      if (now()) this.#change({ quality });
+    });
   }
 
-  /** tellState lets the other side show whether one is muted. */
-  #tellState(): void {
+  /** keep remembers the call, for when the page is loaded again. */
+  #keep(): void {
+    const { current } = this.state;
+    const saved = this.#call?.saved;
+    tab.write('call', current === undefined || saved === undefined ? undefined : ({ saved, peer: current.peer, since: current.since } satisfies Kept));
+  }
+
+  /** tell lets the other side show whether one is muted. */
+  #tell(): void {
     const { on, has } = this.#devices.state;
-    const state = { audio: on.audio && has.audio, video: on.video && has.video };
-    if (this.#call?.state !== 'accepted' || this.#media === undefined || JSON.stringify(state) === this.#told) return;
-    this.#told = JSON.stringify(state);
+    const state = { audio: on.audio && has.audio, video: on.video && has.video } satisfies Sends;
+    const text = JSON.stringify(state);
+    if (this.#call?.state !== 'accepted' || this.#media === undefined || text === this.#told) return;
+    this.#told = text;
     this.#call.send('media.state', state);
   }
 
   #end(reason: string, mine = false): void {
     const { current } = this.state;
     if (current === undefined) return;
-    clearTimeout(this.#waiting);
-    this.#waiting = undefined;
+    this.#turn++;
     this.#call = undefined;
     this.#media = undefined;
-    for (const end of this.#ends.splice(0)) end();
+    tab.write('call', undefined);
     this.#devices.close();
-    const lasted = current.since === undefined ? undefined : (performance.now() - current.since) / 1000;
+    const lasted = current.since === undefined ? undefined : (Date.now() - current.since) / 1000;
     const quiet = mine && lasted === undefined; // who cancels knows
-    const ending = quiet ? undefined : { peer: current.peer, reason, lasted, outgoing: current.outgoing };
-    this.set({ current: undefined, ending });
-  }
-
-  #isWith(peer: Person): boolean {
-    return this.state.current?.peer === peer;
+    this.set({ current: undefined, ending: quiet ? undefined : { peer: current.peer, reason, lasted, outgoing: current.outgoing } });
   }
 
   #change(change: Partial<Conversation>): void {
     const { current } = this.state;
     if (current !== undefined) this.set({ current: { ...current, ...change } });
   }
+}
+
+/** shown are the streams of what the other side sends: with other tracks, other streams. */
+export function shown(tracks: readonly RemoteTrack[]): { readonly camera: MediaStream | undefined; readonly screen: MediaStream | undefined } {
+  const of = (kind: RemoteTrack['kind']): MediaStream | undefined => {
+    const these = tracks.filter((one) => one.kind === kind).map(({ track }) => track);
+    return these.length === 0 ? undefined : new MediaStream(these);
+  };
+  const screen = of('screen');
+  return { camera: of('camera'), screen: screen?.getVideoTracks().length ? screen : undefined };
+}
+
+function reasonOf(thrown: unknown): string {
+  if (!(thrown instanceof UsherError)) return 'unknown_error';
+  return thrown.code === 'call_taken' ? 'taken' : thrown.code;
 }

@@ -4,6 +4,7 @@ import { useStrings } from '../../i18n.tsx';
 import { Contacts } from './Contacts.tsx';
 import { Header } from './Header.tsx';
 import { Missed } from './Missed.tsx';
+import { Rooms } from './Rooms.tsx';
 
 /** Whom one can call, where one can meet, and what one has missed. */
 export function Home() {
@@ -18,6 +19,7 @@ export function Home() {
         <VisuallyHidden component="h1">{s.name}</VisuallyHidden>
         <Contacts />
         <div className="home-side">
+          <Rooms />
           <Missed />
         </div>
       </main>

@@ -1,10 +1,10 @@
 import { ActionIcon, Alert, Button, Group, Tooltip } from '@mantine/core';
+import type { Quality } from '@usher/client';
 import type { ReactNode } from 'react';
 import { useStrings } from '../../i18n.tsx';
 import { useServices } from '../context.tsx';
 import { Icon, type IconName } from '../icons.tsx';
 import { useStore } from '../store.ts';
-import type { Quality } from './quality.ts';
 
 interface ToolProps {
   readonly icon: IconName;
@@ -14,14 +14,15 @@ interface ToolProps {
   readonly marked?: boolean;
   readonly danger?: boolean;
   readonly disabled?: boolean;
+  readonly className?: string;
 }
 
 /** One button of a bar. */
-export function Tool({ icon, label, onClick, marked = false, danger = false, disabled = false }: ToolProps) {
+export function Tool({ icon, label, onClick, marked = false, danger = false, disabled = false, className = '' }: ToolProps) {
   const colour = danger ? 'red' : marked ? 'indigo' : 'dark';
   return (
     <Tooltip label={label} openDelay={400} withinPortal={false} events={{ hover: true, focus: true, touch: false }}>
-      <ActionIcon size={48} radius="xl" color={colour} variant="filled" aria-label={label} disabled={disabled} onClick={onClick} className="tool" mod={{ plain: !danger && !marked }}>
+      <ActionIcon size={48} radius="xl" color={colour} variant="filled" aria-label={label} disabled={disabled} onClick={onClick} className={`tool ${className}`} mod={{ plain: !danger && !marked }}>
         <Icon name={icon} size={22} />
       </ActionIcon>
     </Tooltip>
@@ -83,18 +84,19 @@ export function MediaProblem() {
   );
 }
 
-const bars = { unknown: 0, lost: 0, poor: 1, fair: 2, good: 3 } as const;
+const bars = { unknown: 0, poor: 1, fair: 2, good: 3 } as const;
 
 /** How good a connection is, as bars that say it in words, too. */
-export function QualityMark({ quality }: { readonly quality: Quality }) {
+export function QualityMark({ quality }: { readonly quality: Quality | undefined }) {
   const s = useStrings();
-  const known = quality.level !== 'unknown' && quality.level !== 'lost';
-  const label = known ? `${s.quality[quality.level]}: ${s.quality.detail(quality.roundTrip, quality.loss)}` : s.quality[quality.level];
+  const level = quality?.level ?? 'unknown';
+  const detail = quality?.rtt === undefined ? '' : `: ${s.quality.detail(Math.round(quality.rtt), Math.round(100 * quality.loss))}`;
+  const label = s.quality[level] + detail;
   return (
-    <span className="quality" data-quality={quality.level} role="img" aria-label={label} title={label}>
+    <span className="quality" data-quality={level} role="img" aria-label={label} title={label}>
       <svg viewBox="0 0 18 14" width="18" height="14" aria-hidden>
         {[1, 2, 3].map((bar) => (
-          <rect key={bar} x={(bar - 1) * 6} y={14 - bar * 4.5} width="4" height={bar * 4.5} rx="1" opacity={bar <= bars[quality.level] ? 1 : 0.3} />
+          <rect key={bar} x={(bar - 1) * 6} y={14 - bar * 4.5} width="4" height={bar * 4.5} rx="1" opacity={bar <= bars[level] ? 1 : 0.3} />
         ))}
       </svg>
     </span>

@@ -1,10 +1,10 @@
-import { Button, Modal, NativeSelect, Progress, Stack, Text } from '@mantine/core';
+import { Button, Group, Modal, NativeSelect, Progress, Stack, Text } from '@mantine/core';
 import { useEffect, useState } from 'react';
 import { useStrings } from '../../i18n.tsx';
 import { useServices } from '../context.tsx';
 import { play } from '../sound.ts';
 import { useStore } from '../store.ts';
-import { MediaProblem } from './Controls.tsx';
+import { MediaProblem, OwnTools, Tool } from './Controls.tsx';
 import { Video } from './Video.tsx';
 
 /** Choosing camera, microphone and speaker, with a look at oneself. */
@@ -34,8 +34,25 @@ function Chooser() {
   );
 }
 
+/** A look at oneself before one joins, with what one sends, and the choice of devices. */
+export function BeforeJoining() {
+  const s = useStrings();
+  const [choosing, setChoosing] = useState(false);
+  return (
+    <Stack>
+      <MediaProblem />
+      <Preview />
+      <Group justify="center">
+        <OwnTools screen={false} />
+        <Tool icon="settings" label={s.media.devices} onClick={() => setChoosing(true)} />
+      </Group>
+      <DevicesDialog opened={choosing} onClose={() => setChoosing(false)} />
+    </Stack>
+  );
+}
+
 /** One's own picture before anybody else sees it. */
-export function Preview() {
+function Preview() {
   const s = useStrings();
   const { devices } = useServices();
   const { stream, on, has } = useStore(devices);
@@ -54,7 +71,7 @@ const kinds = [
 ] as const;
 
 /** The devices there are. */
-export function DeviceChoice() {
+function DeviceChoice() {
   const s = useStrings();
   const { devices } = useServices();
   const { list, chosen, stream } = useStore(devices);
