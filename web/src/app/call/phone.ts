@@ -153,6 +153,8 @@ export class Phone extends Store<PhoneState> {
   #have(call: Call): void {
     const turn = this.#turn;
     const now = (): boolean => turn === this.#turn;
+    // Who is busy is so at once, before there is anybody to listen.
+    if (call.state === 'ended') return this.#end(call.reason ?? 'unknown_error');
     this.#call = call;
     call.on('ringing', () => {
       if (now() && this.state.current?.phase === 'calling') this.#change({ phase: 'rings' });

@@ -46,15 +46,19 @@ const nothing = { opening: false, local: undefined, stream: undefined, screen: u
 export class Devices extends Store<DevicesState> {
   #opened: Promise<LocalMedia> | undefined;
   #turn = 0;
+  #where: Where = 'call';
 
   constructor() {
     super({ ...nothing, on: { audio: true, video: true }, list: [], chosen: browser.read<Chosen>('devices') ?? {} });
     navigator.mediaDevices?.addEventListener('devicechange', () => void this.#enumerate());
   }
 
-  /** open turns on what there is. It never fails: what is missing is said in problem. */
-  open(): Promise<LocalMedia> {
-    this.#opened ??= this.#open();
+  /** open turns on what there is, for a call or for a room. It never fails: what is missing is said in problem. */
+  open(where: Where = 'call'): Promise<LocalMedia> {
+    if (this.#opened === undefined) {
+      this.#where = where;
+      this.#opened = this.#open();
+    }
     return this.#opened;
   }
 
@@ -75,7 +79,7 @@ export class Devices extends Store<DevicesState> {
 
   /** take asks for both, and for one where both can't be had. */
   async #take(): Promise<{ readonly stream: MediaStream; readonly problem?: string }> {
-    const { audio, video } = constraints(this.state.chosen);
+    const { audio, video } = constraints(this.state.chosen, this.#where);
     const ask = async (what: MediaStreamConstraints): Promise<MediaStream> => (await LocalMedia.open(what)).stream;
     try {
       return { stream: await ask({ audio, video }) };
@@ -120,7 +124,7 @@ export class Devices extends Store<DevicesState> {
     browser.write('devices', chosen);
     if (kind === 'speaker' || this.state.local === undefined) return;
     try {
-      await this.state.local.use(kind, id, kind === 'video' ? picture : {});
+      await this.state.local.use(kind, id, kind === 'video' ? pictures[this.#where] : {});
       this.set({ problem: undefined });
     } catch (thrown) {
       this.set({ problem: thrown instanceof UsherError ? thrown.code : 'media_missing' });
@@ -170,12 +174,19 @@ export class Devices extends Store<DevicesState> {
   }
 }
 
-const picture = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };
+/** What the camera is open for. */
+type Where = 'call' | 'room';
 
-function constraints(chosen: Chosen): { readonly audio: MediaTrackConstraints; readonly video: MediaTrackConstraints } {
+/** In a room each sends to each, so that pictures are smaller. */
+const pictures = {
+  call: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } },
+  room: { width: { ideal: 640 }, height: { ideal: 360 }, frameRate: { ideal: 20, max: 30 } },
+} as const satisfies Record<Where, MediaTrackConstraints>;
+
+function constraints(chosen: Chosen, where: Where): { readonly audio: MediaTrackConstraints; readonly video: MediaTrackConstraints } {
   const device = (id: string | undefined): MediaTrackConstraints => (id === undefined ? {} : { deviceId: { ideal: id } });
   return {
     audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, ...device(chosen.audio) },
-    video: { ...picture, ...device(chosen.video) },
+    video: { ...pictures[where], ...device(chosen.video) },
   };
 }

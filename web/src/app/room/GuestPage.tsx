@@ -19,7 +19,7 @@ export function GuestPage() {
   const [problem, setProblem] = useState<unknown>();
   useEffect(() => {
     document.title = `${s.room.ready} · ${s.name}`;
-    void devices.open();
+    void devices.open('room');
   }, [devices, s]);
   const join = async (): Promise<void> => {
     setBusy(true);

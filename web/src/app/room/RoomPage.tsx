@@ -33,7 +33,7 @@ export function RoomPage({ room, signed }: { readonly room: string; readonly sig
     if (begun.current) return; // React calls effects twice while one develops
     begun.current = true;
     if (meeting.wasIn || takeJoinNow(room)) void meeting.join();
-    else void devices.open();
+    else void devices.open('room');
   }, [meeting, devices, room]);
   // Another page of the app leaves the room; closing the window does so by itself.
   useEffect(() => {

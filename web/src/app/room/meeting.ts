@@ -71,7 +71,7 @@ export class Meeting extends Store<MeetingState> {
     if (this.state.phase === 'joining' || this.state.phase === 'in') return;
     this.set({ phase: 'joining', problem: undefined });
     try {
-      const local = await this.#devices.open();
+      const local = await this.#devices.open('room');
       const link = await this.#enter();
       this.#link = link;
       this.#watch(link);
