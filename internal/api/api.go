@@ -15,6 +15,7 @@ import (
 	"usher/internal/access"
 	"usher/internal/httpd"
 	"usher/internal/identity"
+	"usher/internal/webhook"
 )
 
 // base is the path that every route begins with.
@@ -28,6 +29,8 @@ var spec []byte
 // Config is what [New] needs.
 type Config struct {
 	Access *access.Access
+	// Webhooks are who else is told of what happens.
+	Webhooks *webhook.Service
 	// Origins are the pages that may call, exactly as a browser names them:
 	// https://app.example.
 	Origins []string
@@ -144,6 +147,9 @@ func (a *API) operatorRoutes() []httpd.Route {
 		{Pattern: "GET " + base + "/figures", Caller: httpd.Operators, Handle: a.figures},
 		{Pattern: "GET " + base + "/health", Caller: httpd.Operators, Handle: a.health},
 		{Pattern: "GET " + base + "/configuration", Caller: httpd.Operators, Handle: a.configuration},
+
+		{Pattern: "GET " + base + "/webhooks", Caller: httpd.Operators, Handle: a.listWebhooks},
+		{Pattern: "POST " + base + "/webhooks/{webhook}/replay", Caller: httpd.Operators, Handle: a.replayWebhook},
 
 		{Pattern: "GET " + base + "/keys", Caller: httpd.Operators, Handle: a.listKeys},
 		{Pattern: "POST " + base + "/keys/rotate", Caller: httpd.Operators, Handle: a.rotateKeys},

@@ -33,6 +33,7 @@ import (
 	"usher/internal/policy"
 	"usher/internal/room"
 	"usher/internal/store/sqlstore"
+	"usher/internal/webhook"
 )
 
 // The callers of these tests, by their tokens.
@@ -145,6 +146,16 @@ func newServer(t *testing.T, change ...func(*settings)) *server {
 	s.access = access.New(set.access)
 	t.Cleanup(func() { _ = s.access.Close(context.Background()) })
 	set.api.Access = s.access
+	set.api.Webhooks = webhook.New(webhook.Deps{
+		Record: s.access.Follow(), Marks: db.Once(), May: s.access.MayOperate, Alone: true, Node: ids.New(), Now: s.clock,
+		Encode: func(e usher.Event) any { return api.WireEvent(e) }, Logger: logger, Metrics: registry,
+	})
+	if err := set.api.Webhooks.Apply(t.Context(), []webhook.Config{{
+		Name: "app", URL: "http://127.0.0.1:9/", Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", Events: []string{"not_ejected"},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = set.api.Webhooks.Close() })
 	native := api.New(set.api)
 	handler, err := httpd.New(set.httpd, native.Dialect(), native.DevDialect())
 	if err != nil {

@@ -144,6 +144,7 @@ func TestSpecAndWireTypesAreTheSame(t *testing.T) {
 		"Ejection": client.Ejection{}, "EjectionList": client.EjectionList{}, "Occupancy": client.Occupancy{}, "OccupancyList": client.OccupancyList{},
 		"Explanation": client.Explanation{}, "Figures": client.Figures{}, "Figure": client.Figure{}, "Latency": client.Latency{},
 		"Health": client.Health{}, "HealthCheck": client.HealthCheck{}, "Configuration": client.Configuration{}, "Setting": client.Setting{},
+		"Webhook": client.Webhook{}, "WebhookList": client.WebhookList{}, "ReplayRequest": client.ReplayRequest{},
 		"Key": client.Key{}, "KeyList": client.KeyList{}, "Me": client.Me{}, "WebConfig": client.WebConfig{},
 		"CredentialRequest": client.CredentialRequest{}, "Credential": client.Credential{}, "InspectRequest": client.InspectRequest{},
 		"User": client.User{}, "UserPage": client.UserPage{}, "Contact": client.Contact{}, "ContactList": client.ContactList{},

@@ -138,7 +138,7 @@ func operatorStatuses(t *testing.T, s *server) []statusTest {
 	all := must(s.as(operator).Keys(t.Context()))(t)
 	retired := all[len(all)-1]
 	revocations, events, keys := "/api/v1/revocations", "/api/v1/events", "/api/v1/keys"
-	decision := "/api/v1/decisions/" + string(refused.Decision)
+	decision, replay := "/api/v1/decisions/"+string(refused.Decision), "/api/v1/webhooks/app/replay"
 	none := string(usher.SystemIDs().New())
 	tests := []statusTest{
 		{"a user's credentials are revoked", request{operator, "POST", revocations, `{"identity":"` + benKey + `"}`, nil}, 201, ""},
@@ -175,6 +175,12 @@ func operatorStatuses(t *testing.T, s *server) []statusTest {
 		{"the configuration is read", request{operator, "GET", "/api/v1/configuration", "", nil}, 200, ""},
 		{"the configuration is read by a page", request{operator, "GET", "/api/v1/configuration?limit=1", "", nil}, 400, "query_invalid"},
 
+		{"webhooks are listed", request{operator, "GET", "/api/v1/webhooks", "", nil}, 200, ""},
+		{"webhooks are listed by a page", request{operator, "GET", "/api/v1/webhooks?limit=1", "", nil}, 400, "query_invalid"},
+		{"a webhook is told again", request{operator, "POST", replay, `{"from":"begin"}`, nil}, 200, ""},
+		{"a webhook is told again from nowhere", request{operator, "POST", replay, `{"from":"there"}`, nil}, 400, "cursor_invalid"},
+		{"an unknown webhook is told again", request{operator, "POST", "/api/v1/webhooks/other/replay", `{"from":"end"}`, nil}, 404, "webhook_not_found"},
+
 		{"keys are listed", request{operator, "GET", keys, "", nil}, 200, ""},
 		{"the current key is retired", request{operator, "DELETE", keys + "/" + string(current.ID), "", nil}, 409, "key_current"},
 		{"an unknown key is retired", request{operator, "DELETE", keys + "/" + none, "", nil}, 404, "key_not_found"},
@@ -185,6 +191,7 @@ func operatorStatuses(t *testing.T, s *server) []statusTest {
 	}{
 		{"a revocation", "POST", revocations, "{}"}, {"revocations are listed", "GET", revocations, ""}, {"ejections are listed", "GET", "/api/v1/ejections", ""},
 		{"the record is read", "GET", events, ""}, {"a decision is read", "GET", decision, ""},
+		{"webhooks are listed", "GET", "/api/v1/webhooks", ""}, {"a webhook is told again", "POST", replay, `{"from":"end"}`},
 		{"a decision is explained", "GET", decision + "/explanation", ""}, {"the figures are read", "GET", "/api/v1/figures", ""},
 		{"the health is read", "GET", "/api/v1/health", ""}, {"the configuration is read", "GET", "/api/v1/configuration", ""},
 		{"keys are listed", "GET", keys, ""}, {"keys are rotated", "POST", keys + "/rotate", "{}"},

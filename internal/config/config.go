@@ -33,6 +33,7 @@ import (
 	"usher/internal/room"
 	"usher/internal/signaling"
 	"usher/internal/turn"
+	"usher/internal/webhook"
 )
 
 //go:generate go run gendoc.go
@@ -58,6 +59,7 @@ type Config struct {
 	Policy    policy.Config           `yaml:"policy"`
 	Limits    limit.Config            `yaml:"limits"`
 	Record    access.RecordConfig     `yaml:"audit" short:"mode"`
+	Webhooks  []webhook.Config        `yaml:"webhooks" doc:"Who else is told of what happens: a list of targets, each with the keys below. See docs/webhooks.md."`
 	Rooms     room.Config             `yaml:"rooms"`
 	Contacts  contact.Config          `yaml:"contacts"`
 	Signaling signaling.Config        `yaml:"signaling"`

@@ -15,6 +15,7 @@ import (
 	"usher/internal/identity"
 	"usher/internal/platform/janus"
 	"usher/internal/platform/vpaas"
+	"usher/internal/webhook"
 )
 
 // Validate returns every mistake in the configuration. It reads the files that
@@ -33,6 +34,7 @@ func (c Config) Validate() []usher.FieldProblem {
 	v.section("policy", c.Policy.Validate())
 	v.section("limits", c.Limits.Validate())
 	v.section("audit", c.Record.Validate())
+	v.webhooks(c.Webhooks)
 	v.section("rooms", c.Rooms.Validate())
 	v.section("contacts", c.Contacts.Validate())
 	v.section("signaling", c.Signaling.Validate())
@@ -62,6 +64,9 @@ func (c Config) warnings() []string {
 	for i, issuer := range c.Issuers {
 		path := index("issuers", i)
 		addresses = append(addresses, address{path + ".issuer", issuer.Issuer}, address{path + ".discovery", issuer.Discovery}, address{path + ".jwks", issuer.JWKS})
+	}
+	for i, target := range c.Webhooks {
+		addresses = append(addresses, address{index("webhooks", i) + ".url", target.URL})
 	}
 	var list []string
 	for _, a := range addresses {
@@ -164,6 +169,12 @@ func (v *validator) issuers(issuers []identity.IssuerConfig) {
 	for _, p := range identity.ValidateIssuers(issuers) {
 		i, field, _ := strings.Cut(p.Field, ".")
 		v.check("issuers["+i+"]."+field, false, p.Message)
+	}
+}
+
+func (v *validator) webhooks(targets []webhook.Config) {
+	for _, p := range webhook.Validate(targets) {
+		v.check("webhooks"+p.Field, false, p.Message)
 	}
 }
 

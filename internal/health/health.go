@@ -30,6 +30,7 @@ const (
 	Store    Kind = "store"
 	Platform Kind = "platform"
 	Issuer   Kind = "issuer"
+	Webhook  Kind = "webhook"
 )
 
 // State is how a dependency is.

@@ -190,6 +190,21 @@ func (s *Service) Targets(ctx context.Context, id usher.Identity) ([]Status, err
 	return list, nil
 }
 
+// Check returns why a target takes nothing, as far as this server knows; nil says
+// that it does, or that there is none.
+func (s *Service) Check(name string) error {
+	t := s.target(name)
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.health.failures < failingAfter {
+		return nil
+	}
+	return fmt.Errorf("it has taken nothing since %s: %s", t.health.failingSince.UTC().Format(time.RFC3339), t.health.failure)
+}
+
 // ErrNotFound: there is no target of that name.
 var ErrNotFound = usher.Errorf(usher.NotFound, "webhook_not_found", "There is no webhook of that name in the configuration.")
 

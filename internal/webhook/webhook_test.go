@@ -119,6 +119,9 @@ func TestATargetThatIsDownForAWhile(t *testing.T) {
 				if got.FailingSince.IsZero() || got.Failure == "" || len(got.Held) > 64+100 || s.metric("usher_webhook_failing") != 1 {
 					t.Errorf("the status is %+v", got)
 				}
+				if err := s.Check("app"); err == nil {
+					t.Error("it is said to be well")
+				}
 				if log := s.log.String(); strings.Count(log, "takes no events") != 1 || strings.Contains(log, "q=1") {
 					t.Errorf("the log has\n%s", log)
 				}
