@@ -42,6 +42,7 @@ type commands struct {
 	Client  clientCommand  `cmd:"" help:"Register and manage the back ends that may call the server."`
 	Explain explainCommand `cmd:"" help:"Explain a decision, by the id that a refused caller was told."`
 	Keys    keysCommand    `cmd:"" help:"List, rotate and retire the server's own signing keys."`
+	Webhook webhookCommand `cmd:"" help:"List who is told of what happens, and tell them again."`
 	Token   tokenCommand   `cmd:"" help:"Inspect and issue tokens of the platforms that carry media."`
 	Doctor  doctorCommand  `cmd:"" help:"Check what the server depends on, and say what to do about it."`
 	Config  configCommand  `cmd:"" help:"Check, print and explain the configuration."`

@@ -41,5 +41,10 @@ func (s *server) checks(cfg config.Config, media map[string]platform.Platform) [
 			return s.callers.issuers.Probe(ctx, name)
 		}})
 	}
+	for _, target := range cfg.Webhooks {
+		list = append(list, health.Check{Kind: health.Webhook, Name: target.Name, Ask: func(context.Context) error {
+			return s.webhooks.Check(target.Name)
+		}})
+	}
 	return list
 }

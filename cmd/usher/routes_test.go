@@ -176,7 +176,7 @@ func (o *outside) furnish(t *testing.T) {
 	o.named = map[string]string{
 		"room": string(room.ID), "meeting": string(room.ID), "participant": string(invited.Participant.ID),
 		"member": url.PathEscape(member.Identity), "invite": string(invite.ID), "ban": string(ban.ID),
-		"client": string(client.ID), "decision": string(invited.Participant.Grant), "kid": string(keys[0].ID), "$": "",
+		"client": string(client.ID), "decision": string(invited.Participant.Grant), "kid": string(keys[0].ID), "webhook": "app", "$": "",
 		"channel": "lobby", "role": "publisher", "tokentype": "uid", "uid": "7", "rtmuid": "ann", "chatid": "ann",
 		"user": url.PathEscape(user.Key), "contactId": "bob",
 		"document": "doc_" + string(room.ID), "key": "cursor",

@@ -42,6 +42,7 @@ import (
 	"usher/internal/store/cached"
 	"usher/internal/store/sqlstore"
 	"usher/internal/turn"
+	"usher/internal/webhook"
 	"usher/web"
 )
 
@@ -57,7 +58,8 @@ type server struct {
 	roomservice *compatroomservice.Service
 	hub         *signaling.Hub // nil unless configured
 	relay       *turn.Server   // nil unless configured
-	web         *web.Web       // nil unless configured
+	webhooks    *webhook.Service
+	web         *web.Web // nil unless configured
 	figures     *figures.Series
 	handler     http.Handler
 	connections http.Handler // of the @connections API; nil unless configured
@@ -129,6 +131,9 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 	if err := s.access.Start(ctx); err != nil {
 		return s, err
 	}
+	if err := s.tellOthers(ctx, cfg, db.Once(), ids, registry); err != nil {
+		return s, err
+	}
 	if err := s.signaling(ctx, cfg, nodes, ids, registry); err != nil {
 		return s, err
 	}
@@ -168,7 +173,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 
 // dialects is the list of everything that is served.
 func (s *server) dialects(cfg config.Config, ring *keys.Manager, registry *prometheus.Registry) []httpd.Dialect {
-	native := api.New(api.Config{Access: s.access, Origins: cfg.Server.Origins, DevLogin: s.callers.dev, Web: signIn(cfg)})
+	native := api.New(api.Config{Access: s.access, Webhooks: s.webhooks, Origins: cfg.Server.Origins, DevLogin: s.callers.dev, Web: signIn(cfg)})
 	operations := httpd.Operations{
 		Ready:   s.ready,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
@@ -348,6 +353,9 @@ func (s *server) close() (err error) {
 	}
 	if s.access != nil {
 		err = errors.Join(err, s.access.Close(ctx))
+	}
+	if s.webhooks != nil {
+		err = errors.Join(err, s.webhooks.Close())
 	}
 	if s.callers != nil {
 		s.callers.close()
