@@ -179,11 +179,16 @@ func (m moment) begin(d Device, in Invitation, busy bool) step {
 		}}
 	}
 	c.Due, _ = m.deadline(c)
-	ring := Notice{Action: Invite, To: in.To, From: d.User, By: d.ID, Payload: in.Payload}
-	if in.Request {
-		ring.Action, ring.Payload = Request, ""
+	return step{c, []Notice{inviteNotice(c)}}
+}
+
+// inviteNotice tells the callee that the call rings.
+func inviteNotice(c usher.Call) Notice {
+	n := Notice{Action: Invite, To: c.Callee.User, From: c.Caller.User, By: c.Caller.Device, Payload: c.Payload}
+	if c.Request {
+		n.Action, n.Payload = Request, ""
 	}
-	return step{c, []Notice{ring}}
+	return n
 }
 
 // bury makes the record of a call that was ended before its invite came, which
@@ -249,10 +254,16 @@ func (m moment) take(c usher.Call, d Device, payload string) step {
 	c.Payload, c.Ignored = "", nil
 	m.hold(&c.Callee, d)
 	c.Due, _ = m.deadline(c)
-	return step{c, []Notice{
-		{Action: Accept, To: c.Caller.User, Device: c.Caller.Device, From: d.User, By: d.ID, Payload: payload},
-		{Action: Taken, To: d.User, Except: d.ID, From: d.User, By: d.ID},
-	}}
+	return step{c, takeNotices(c, payload)}
+}
+
+// takeNotices tell that the callee's device has the call.
+func takeNotices(c usher.Call, payload string) []Notice {
+	callee := c.Callee
+	return []Notice{
+		{Action: Accept, To: c.Caller.User, Device: c.Caller.Device, From: callee.User, By: callee.Device, Payload: payload},
+		{Action: Taken, To: callee.User, Except: callee.Device, From: callee.User, By: callee.Device},
+	}
 }
 
 // replace gives a call to the device of a party that says what the party's own
