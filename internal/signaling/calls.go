@@ -242,23 +242,31 @@ func (h *Hub) tellCall(news callNews) {
 			h.tend.recount(u)
 		}
 	}
-	now := h.Now()
 	for _, n := range news.Notices {
-		u := h.user(c.App, n.To)
-		if u == nil {
-			continue
+		if u := h.user(c.App, n.To); u != nil {
+			u.mu.Lock()
+			u.tellCall(news, n)
+			u.mu.Unlock()
 		}
-		rest := u.eventRest(c, n, news.Name, news.Email, now)
-		u.mu.Lock()
-		for _, s := range u.sessions {
-			if n.For(s.handle) {
-				s.tellCall(c.Key(), n.Action, rest)
-			}
-		}
-		u.mu.Unlock()
 	}
+	h.answer(c)
+}
+
+// answer lets pass what waited for the answer to the call of a stranger.
+func (h *Hub) answer(c usher.Call) {
 	if c.Request && c.Answered() {
 		h.pending.Answer(c.Key(), func(from string, m heldBack) { h.sendHeld(c, from, m) })
+	}
+}
+
+// tellCall tells those of the user's devices that a notice is for. The caller
+// holds u.mu.
+func (u *user) tellCall(news callNews, n call.Notice) {
+	rest := u.eventRest(news.Call, n, news.Name, news.Email, u.hub.Now())
+	for _, s := range u.sessions {
+		if n.For(s.handle) {
+			s.tellCall(news.Call.Key(), n.Action, rest)
+		}
 	}
 }
 

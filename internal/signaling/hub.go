@@ -7,7 +7,8 @@
 // once for its envelope; its payload is passed on as it came, in one frame that
 // all receivers share.
 //
-// Lock order: place.mu, user.mu, Hub.mu, room.mu; never two of a kind. Sockets
+// Lock order: place.mu, call.Pending, user.mu, nodes.sending, Hub.mu, room.mu;
+// never two of a kind. Sockets
 // are written to under user.mu, which keeps the order of what a session is told;
 // that never blocks.
 package signaling
@@ -105,6 +106,7 @@ func New(config Config, calls call.Config, deps Deps) (*Hub, error) {
 		sessions: make(map[string]*session),
 		rooms:    make(map[usher.RoomKey]*room),
 		tend:     newTender(),
+		nodes:    nodes{missed: make(chan struct{}, 1)},
 	}
 	if _, err := io.ReadFull(deps.Random, h.key[:]); err != nil {
 		return nil, err
@@ -130,7 +132,7 @@ func (h *Hub) Start(ctx context.Context) error {
 // Run does what is due, until ctx ends.
 func (h *Hub) Run(ctx context.Context) {
 	var work sync.WaitGroup
-	for _, f := range []func(context.Context){h.calls.Run, h.sweep, h.tendPresence, h.meetNodes} {
+	for _, f := range []func(context.Context){h.calls.Run, h.sweep, h.tendPresence, h.meetNodes, h.rereadCalls} {
 		work.Go(func() { f(ctx) })
 	}
 	work.Wait()

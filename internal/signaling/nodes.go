@@ -13,14 +13,30 @@ import (
 // nodes is what this node knows of the others: who is connected to them, as of
 // what they said last. A node that is not heard of for its lease is gone, and
 // whoever was there with it.
+//
+// A bus may lose messages. Each node numbers its own, so that others notice what
+// they have missed, at the latest by its next sign of life: they ask it who is
+// there (introduce.go), and read the calls of those who are here again. What was
+// relayed to somebody and is lost stays lost.
 type nodes struct {
 	mu    sync.RWMutex
 	known map[usher.ID]*node
+	// missed has a value while the calls of those who are here have to be read again.
+	missed chan struct{}
+
+	// sending guards the number of the last message, and keeps those that are
+	// sent in order. It is held while Hub.mu is taken, and not the other way round.
+	sending sync.Mutex
+	seq     uint64
 }
 
 type node struct {
 	heard time.Time
+	seq   uint64 // of the last message
 	users map[userKey]status
+	// stale says that users may be wrong, until all of coming is there.
+	stale  bool
+	coming map[userKey]status
 }
 
 // How nodes say that they are there.
@@ -28,13 +44,14 @@ const (
 	aliveEvery  = 5 * time.Second
 	nodeLease   = 15 * time.Second
 	nodeSubject = "signaling"
-	stateBatch  = 500
 )
 
 // nodeMessage is what nodes tell each other.
 type nodeMessage struct {
 	Kind nodeKind `json:"kind"`
 	Node usher.ID `json:"node"`
+	// Seq numbers what the node tells, from 1 on.
+	Seq uint64 `json:"seq"`
 	// To is the one node that is meant; empty is all.
 	To usher.ID `json:"to,omitempty"`
 
@@ -44,6 +61,10 @@ type nodeMessage struct {
 	Readers []string `json:"readers,omitempty"`
 
 	Users []nodeUser `json:"users,omitempty"`
+	// Part is which of several messages with the users it is, from 0 on, and More
+	// says that it is not the last.
+	Part int  `json:"part,omitempty"`
+	More bool `json:"more,omitempty"`
 
 	Handle string `json:"handle,omitempty"`
 	Frame  []byte `json:"frame,omitempty"` // the message
@@ -65,7 +86,8 @@ type nodeKind string
 const (
 	nodeAlive  nodeKind = "alive"
 	nodeGone   nodeKind = "gone"
-	nodeState  nodeKind = "state"  // who is there, for a node that is new
+	nodeAsk    nodeKind = "ask"    // asks who is there
+	nodeState  nodeKind = "state"  // all who are there, for who has asked
 	nodeStatus nodeKind = "status" // one user's status, and who may know
 	nodeRelay  nodeKind = "relay"  // a message for a user
 	nodeRoom   nodeKind = "room"   // a message for a room
@@ -91,9 +113,13 @@ func (ns *nodes) status(of userKey) status {
 	return offline
 }
 
-// tell tells the other nodes, and reports whether there are any.
+// tell tells the other nodes, and reports whether there are any. If there are
+// none it counts all the same: there may be one that is only not heard of.
 func (ns *nodes) tell(h *Hub, m nodeMessage) bool {
 	if !ns.some() {
+		ns.sending.Lock()
+		defer ns.sending.Unlock()
+		ns.seq++
 		return false
 	}
 	h.publish(m)
@@ -118,7 +144,15 @@ func (ns *nodes) relay(h *Hub, to userKey, m socket.Prepared, handle string) boo
 }
 
 func (h *Hub) publish(m nodeMessage) {
-	m.Node = h.node
+	h.nodes.sending.Lock()
+	defer h.nodes.sending.Unlock()
+	h.send(m)
+}
+
+// send is publish for who holds nodes.sending.
+func (h *Hub) send(m nodeMessage) {
+	h.nodes.seq++
+	m.Node, m.Seq = h.node, h.nodes.seq
 	h.Bus.Publish(nodeSubject, marshal(m))
 }
 
@@ -146,7 +180,7 @@ func (h *Hub) hearNode(data []byte) {
 		h.Logger.Error("a message on the bus could not be read", "subject", nodeSubject, "error", err)
 		return
 	}
-	if m.Node == h.node || m.To != "" && m.To != h.node {
+	if m.Node == h.node {
 		return
 	}
 	if m.Kind == nodeGone {
@@ -156,14 +190,21 @@ func (h *Hub) hearNode(data []byte) {
 		h.forgetNodes(func(n *node) bool { return n == gone })
 		return
 	}
-	if h.nodes.hear(m.Node, h.Now()) {
-		h.introduce(m.Node)
+	missed, ask := h.nodes.hear(m, h.Now())
+	if missed {
+		h.nodes.miss()
+	}
+	if ask {
+		h.publish(nodeMessage{Kind: nodeAsk, To: m.Node})
+	}
+	if m.To != "" && m.To != h.node {
+		return
 	}
 	switch m.Kind {
+	case nodeAsk:
+		h.introduce(m.Node)
 	case nodeState:
-		for _, u := range m.Users {
-			h.learn(m.Node, userKey{u.App, u.Key}, u.Status)
-		}
+		h.meet(m)
 	case nodeStatus:
 		key := userKey{m.App, m.Key}
 		h.learn(m.Node, key, m.Status)
@@ -184,40 +225,27 @@ func (h *Hub) hearNode(data []byte) {
 	}
 }
 
-// hear notes a sign of life, and reports whether it is the first of that node.
-func (ns *nodes) hear(id usher.ID, now time.Time) (first bool) {
+// hear notes a message of a node, and reports whether others before it were
+// missed, and whether the node has to be asked who is there.
+func (ns *nodes) hear(m nodeMessage, now time.Time) (missed, ask bool) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	if ns.known == nil {
 		ns.known = make(map[usher.ID]*node)
 	}
-	n := ns.known[id]
+	n := ns.known[m.Node]
 	if n == nil {
-		n, first = &node{users: make(map[userKey]status)}, true
-		ns.known[id] = n
+		n = &node{users: make(map[userKey]status)}
+		ns.known[m.Node] = n
 	}
-	n.heard = now
-	return first
-}
-
-// introduce tells a new node who is here.
-func (h *Hub) introduce(to usher.ID) {
-	m := nodeMessage{Kind: nodeState, To: to}
-	h.mu.RLock()
-	for key, u := range h.users {
-		if s := status(u.shown.Load()); s != offline {
-			m.Users = append(m.Users, nodeUser{key.app, key.key, s})
-		}
+	missed = m.Seq != n.seq+1
+	first := n.heard.IsZero()
+	if n.heard, n.seq = now, m.Seq; first || missed {
+		n.coming = nil
+		ask = !n.stale
+		n.stale = true
 	}
-	h.mu.RUnlock()
-	for all := m.Users; ; all = all[stateBatch:] {
-		if m.Users = all; len(all) <= stateBatch {
-			h.publish(m)
-			return
-		}
-		m.Users = all[:stateBatch]
-		h.publish(m)
-	}
+	return missed, ask || n.stale && m.Kind == nodeAlive
 }
 
 // learn keeps what a node says of a user.
@@ -247,28 +275,38 @@ func (h *Hub) forgetNodes(which func(*node) bool) {
 		}
 	}
 	h.nodes.mu.Unlock()
-	if len(gone) == 0 {
+	h.retell(gone)
+}
+
+// retell tells people here what some whom they may know of are now.
+func (h *Hub) retell(changed map[userKey]struct{}) {
+	if len(changed) == 0 {
 		return
 	}
+	for _, u := range h.here() {
+		u.mu.Lock()
+		var known []userKey
+		for _, key := range u.mutual {
+			if k := (userKey{u.app, key}); has(changed, k) {
+				known = append(known, k)
+			}
+		}
+		u.mu.Unlock()
+		for _, key := range known {
+			u.send(presence(u.idFor(key.key), h.statusOf(key)), "")
+		}
+	}
+}
+
+// here returns who is connected to this node.
+func (h *Hub) here() []*user {
 	h.mu.RLock()
+	defer h.mu.RUnlock()
 	here := make([]*user, 0, len(h.users))
 	for _, u := range h.users {
 		here = append(here, u)
 	}
-	h.mu.RUnlock()
-	for _, u := range here {
-		u.mu.Lock()
-		var lost []userKey
-		for _, key := range u.mutual {
-			if k := (userKey{u.app, key}); has(gone, k) {
-				lost = append(lost, k)
-			}
-		}
-		u.mu.Unlock()
-		for _, key := range lost {
-			u.send(presence(u.idFor(key.key), h.statusOf(key)), "")
-		}
-	}
+	return here
 }
 
 func has[K comparable](set map[K]struct{}, key K) bool {
