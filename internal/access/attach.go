@@ -43,7 +43,9 @@ const (
 
 // Present is a participant as others in the room see it.
 type Present struct {
-	ID   usher.ID
+	ID usher.ID
+	// Who is the key of the participant's identity, which is for nobody to see.
+	Who  string
 	Name string
 	Role usher.Role
 	// Guest says that the participant came by an invite: its name proves nothing.

@@ -266,7 +266,7 @@ func (a *Access) present(ctx context.Context, key usher.RoomKey) ([]Present, err
 		}
 		for _, p := range page {
 			if p.Seated() && (p.Hold != usher.LeaseHold || !p.LostAt.IsZero()) {
-				present = append(present, Present{ID: p.ID, Name: p.Name, Role: p.Role, Guest: isGuest(p.Identity)})
+				present = append(present, Present{ID: p.ID, Who: p.Identity, Name: p.Name, Role: p.Role, Guest: isGuest(p.Identity)})
 			}
 		}
 		if len(page) < q.Limit {

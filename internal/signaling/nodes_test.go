@@ -8,6 +8,31 @@ import (
 	"usher"
 )
 
+func TestPeopleInOneRoomAtTwoNodesSignalEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		other := w.start()
+		pass(met)
+		r := w.meeting("ann")
+		ann, bob, carl := w.connect("ann"), w.connect("bob", on(other)), w.connect("carl", on(other))
+		pass(time.Second)
+		ann.refused("unreachable", `{"action":"sdp","to":"bob"}`)
+		ann.join(`{"room":%q}`, r.ID)
+		bob.join(`{"room":%q}`, r.ID)
+		pass(time.Second)
+		ann.ask(`{"action":"sdp","to":"bob","id":"1"}`)
+		bob.want("sdp")
+		bob.ask(`{"action":"candidate","to":"ann","id":"2"}`)
+		ann.want("candidate")
+		ann.refused("unreachable", `{"action":"sdp","to":"carl"}`)
+		carl.refused("unreachable", `{"action":"sdp","to":"ann"}`)
+		bob.ask(`{"action":"room.leave","room":%q,"id":"3"}`, r.ID)
+		pass(time.Second)
+		ann.refused("unreachable", `{"action":"sdp","to":"bob"}`)
+		bob.refused("unreachable", `{"action":"sdp","to":"ann"}`)
+	})
+}
+
 func TestTwoNodesAreAsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -18,10 +18,10 @@ type room struct {
 	// places are by participant, who has two for as long as a newer connection
 	// replaces an older one.
 	places map[usher.ID][]*place
-	// roster is the last one, made ready once for all who are given it.
-	roster   socket.Prepared
-	rosterOf *access.Present
-	rosterN  int
+	// roster is made of present, the last list of who is there on any node, once
+	// for all who are given it.
+	roster  socket.Prepared
+	present []access.Present
 }
 
 // place is a session's place in a room.
@@ -120,15 +120,11 @@ func (p *place) Roster(present []access.Present) {
 
 // roster makes a roster ready, once for all who are given the same list.
 func (h *Hub) roster(key usher.RoomKey, present []access.Present) socket.Prepared {
-	var first *access.Present
-	if len(present) > 0 {
-		first = &present[0]
-	}
 	r := h.room(key)
 	if r != nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if first != nil && r.rosterOf == first && r.rosterN == len(present) {
+		if len(present) > 0 && len(r.present) == len(present) && &r.present[0] == &present[0] {
 			return r.roster
 		}
 	}
@@ -138,7 +134,7 @@ func (h *Hub) roster(key usher.RoomKey, present []access.Present) socket.Prepare
 	}
 	roster := message{Action: "room.roster", Room: string(key.ID), Payload: p}.prepare()
 	if r != nil {
-		r.roster, r.rosterOf, r.rosterN = roster, first, len(present)
+		r.roster, r.present = roster, present
 	}
 	return roster
 }
@@ -230,8 +226,20 @@ func (s *session) placeIn(room usher.ID) *place {
 	return nil
 }
 
-// sharesRoom reports whether a user is in one of the session's rooms, too.
+// lists reports whether a user was in the room when the last list was made.
+func (r *room) lists(key string) bool {
+	if r == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.present, func(p access.Present) bool { return p.Who == key })
+}
+
+// sharesRoom reports whether a user is in one of the session's rooms, too. Of
+// who is connected to another node, the list of who is there says it.
 func (s *session) sharesRoom(key string) bool {
+	abroad := s.hub.nodes.status(userKey{s.user.app, key}) != offline
 	s.user.mu.Lock()
 	places := slices.Clone(s.places)
 	s.user.mu.Unlock()
@@ -239,7 +247,11 @@ func (s *session) sharesRoom(key string) bool {
 		if at := p.at.Load(); at == nil || !at.Permissions().Has(usher.Join) {
 			continue
 		}
-		for _, o := range s.hub.room(p.roomKey()).others(p, "") {
+		r := s.hub.room(p.roomKey())
+		if abroad && r.lists(key) {
+			return true
+		}
+		for _, o := range r.others(p, "") {
 			if at := o.at.Load(); o.session.user.key == key && at != nil && at.Permissions().Has(usher.Join) {
 				return true
 			}
