@@ -7,13 +7,17 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 TESTFLAGS   ?=
 export CGO_ENABLED ?= 1
 
-.PHONY: run build web test sdk check deps race e2e converge bench fuzz generate vuln clean
+.PHONY: run build lambda web test sdk check deps race e2e converge bench fuzz generate vuln clean
 
 run: build
 	./bin/usher serve --dev
 
 build: web
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/usher ./cmd/usher
+
+# lambda builds what deploy/aws/template.yaml deploys.
+lambda:
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -tags lambda.norpc -ldflags '-s -w -X main.version=$(VERSION)' -o deploy/aws/bin/bootstrap ./cmd/usher
 
 test: deps web check vuln sdk
 	$(GO) test -race -timeout 30m $(TESTFLAGS) ./...
@@ -68,4 +72,4 @@ vuln:
 	GO=$(GO) ./scripts/vulncheck $(GOVULNCHECK)
 
 clean:
-	rm -rf bin
+	rm -rf bin deploy/aws/bin
