@@ -26,6 +26,7 @@ const (
 	TooMany                        // 429: see RetryAfter
 	Upstream                       // 502: a platform that we depend on failed
 	Unavailable                    // 503: full, starting or stopping; trying again can help
+	Unsupported                    // 501: this deployment has no such thing, and never will
 )
 
 // Error is a failure at the edge of the domain: what kind it is, a code that

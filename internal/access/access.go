@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -80,8 +81,10 @@ type Access struct {
 	abroad   *abroad
 	metrics  *metrics
 
-	// following is held while the sequence of takings is folded in.
+	// following is held while the sequence of takings is folded in, and caughtUp
+	// is when Refresh did so last, in nanoseconds since 1970.
 	following sync.Mutex
+	caughtUp  atomic.Int64
 
 	// turns are for who opens a room on a platform: one for each of some names.
 	turns [16]chan struct{}

@@ -110,6 +110,24 @@ func (a *Access) Connect(ctx context.Context, id usher.Identity, caller Caller) 
 // Expires returns when the newest proof ends; zero is never.
 func (l *Live) Expires() time.Time { return l.bearer.Load().expires }
 
+// Resume returns a live connection that was let in before, by another process
+// perhaps. It is not registered: whoever serves it asks [Access.Revoked] each time.
+func (a *Access) Resume(id usher.Identity, caller Caller) *Live {
+	l := &Live{access: a, caller: caller}
+	l.bearer.Store(newBearer(id))
+	return l
+}
+
+// Revoked reports whether what proves an identity was taken away, and what to
+// tell of it.
+func (a *Access) Revoked(id usher.Identity) (reason string, revoked bool) {
+	t, revoked := a.taken.fromIdentity(id, a.now())
+	if !revoked {
+		return "", false
+	}
+	return reasonOf(t), true
+}
+
 // Identity returns who the connection is, by the newest proof.
 func (l *Live) Identity() usher.Identity { return l.bearer.Load().identity() }
 

@@ -84,14 +84,17 @@ func (a *Access) sweepMarks(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		for {
-			n, err := a.config.Store.Once().Sweep(ctx, a.config.Now(), markSweepBatch)
-			if err != nil && ctx.Err() == nil {
-				a.config.Logger.Error("forgetting expired marks failed; it is tried again", "error", err)
-			}
-			if err != nil || n < markSweepBatch {
-				break
-			}
+		if err := a.forgetMarks(ctx); err != nil && ctx.Err() == nil {
+			a.config.Logger.Error("forgetting expired marks failed; it is tried again", "error", err)
+		}
+	}
+}
+
+func (a *Access) forgetMarks(ctx context.Context) error {
+	for {
+		n, err := a.config.Store.Once().Sweep(ctx, a.config.Now(), markSweepBatch)
+		if err != nil || n < markSweepBatch {
+			return err
 		}
 	}
 }

@@ -79,6 +79,8 @@ type recorder struct {
 
 	wake chan struct{} // has a value while there is something to write
 
+	writing sync.Mutex // held by whoever writes
+
 	mu      sync.Mutex
 	pending []usher.Event // what is not on disk yet, in order
 	taken   uint64        // how many events were ever taken
@@ -225,6 +227,8 @@ func (r *recorder) again() {
 // write appends what is pending, a batch at a time, and reports whether
 // nothing is left.
 func (r *recorder) write(ctx context.Context) bool {
+	r.writing.Lock()
+	defer r.writing.Unlock()
 	for {
 		r.mu.Lock()
 		batch := slices.Clone(r.pending[:min(len(r.pending), recordBatch)])

@@ -318,14 +318,17 @@ func (a *Access) sweepSessions(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		for {
-			n, err := a.config.Store.Sessions().Sweep(ctx, a.now().Add(-sessionSweepAfter), sessionSweepBatch)
-			if err != nil && ctx.Err() == nil {
-				a.config.Logger.Error("forgetting expired sessions failed; it is tried again", "error", err)
-			}
-			if err != nil || n < sessionSweepBatch {
-				break
-			}
+		if err := a.forgetSessions(ctx); err != nil && ctx.Err() == nil {
+			a.config.Logger.Error("forgetting expired sessions failed; it is tried again", "error", err)
+		}
+	}
+}
+
+func (a *Access) forgetSessions(ctx context.Context) error {
+	for {
+		n, err := a.config.Store.Sessions().Sweep(ctx, a.now().Add(-sessionSweepAfter), sessionSweepBatch)
+		if err != nil || n < sessionSweepBatch {
+			return err
 		}
 	}
 }

@@ -28,8 +28,11 @@ type Deps struct {
 	Now    func() time.Time
 	Logger *slog.Logger
 	// Node is the epoch of this process, by which a store knows whose devices
-	// are connected to it.
+	// are connected to it; empty where connections are no process's.
 	Node usher.ID
+	// Started is since when devices could come back and report; zero is now, with
+	// this process.
+	Started time.Time
 	// Changed is told of every call that this process changed, as it is now, and
 	// of whom to tell what; in the order of the changes, and before the method
 	// that made the change returns. It must neither block nor call the service.
@@ -47,9 +50,13 @@ type Service struct {
 	lines   lines
 }
 
-// New returns a service that starts now.
+// New returns a service.
 func New(config Config, deps Deps) *Service {
-	return &Service{Deps: deps, config: config, started: clock(deps.Now), lines: lines{busy: make(map[line]*waiting)}}
+	s := &Service{Deps: deps, config: config, started: deps.Started, lines: lines{busy: make(map[line]*waiting)}}
+	if s.started.IsZero() {
+		s.started = clock(deps.Now)
+	}
+	return s
 }
 
 // clock reads the time as stores keep it.

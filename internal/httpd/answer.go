@@ -23,6 +23,7 @@ var status = map[usher.Kind]int{
 	usher.TooMany:            http.StatusTooManyRequests,
 	usher.Upstream:           http.StatusBadGateway,
 	usher.Unavailable:        http.StatusServiceUnavailable,
+	usher.Unsupported:        http.StatusNotImplemented,
 }
 
 // Status returns the HTTP status of a kind of failure in the native API.

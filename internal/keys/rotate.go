@@ -134,10 +134,7 @@ func (m *Manager) Run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		err := m.Refresh(ctx)
-		if err == nil && m.ring.Load().overdue {
-			err = m.prune(ctx)
-		}
+		err := m.Tend(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -148,6 +145,15 @@ func (m *Manager) Run(ctx context.Context) {
 		}
 		failing = err != nil
 	}
+}
+
+// Tend does once what Run does all the time.
+func (m *Manager) Tend(ctx context.Context) error {
+	err := m.Refresh(ctx)
+	if err == nil && m.ring.Load().overdue {
+		err = m.prune(ctx)
+	}
+	return err
 }
 
 // prune deletes retired keys whose time is over.

@@ -250,6 +250,7 @@ func (h *Hub) tellCall(news callNews) {
 		}
 	}
 	h.answer(c)
+	h.turn.called(c, news.Notices)
 }
 
 // answer lets pass what waited for the answer to the call of a stranger.
@@ -301,6 +302,7 @@ func (u *user) newsOfCalls() uint64 {
 
 // callOf returns the user's live call of an id, with that peer if one is named.
 func (u *user) callOf(id []byte, peer string) *usher.Call {
+	u.hub.turn.readCalls(u)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, c := range u.calls {
@@ -313,6 +315,7 @@ func (u *user) callOf(id []byte, peer string) *usher.Call {
 
 // inCallWith reports whether the user is in a call with another.
 func (u *user) inCallWith(peer string) bool {
+	u.hub.turn.readCalls(u)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return slices.ContainsFunc(u.calls, func(c usher.Call) bool { return c.Answered() && c.Peer(u.key) == peer })

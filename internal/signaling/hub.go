@@ -70,7 +70,7 @@ type Hub struct {
 	node    usher.ID
 	sockets *socket.Group
 	calls   *call.Service
-	pending *call.Pending[heldBack]
+	pending holder
 	failed  *limit.Keyed
 	// strangers limits the calls to people who do not list the caller.
 	strangers *limit.Keyed
@@ -87,6 +87,19 @@ type Hub struct {
 	nodes nodes
 
 	opened atomic.Int64 // how often a session got a socket
+
+	// turn is what a hub has that lives for one event of a gateway; it is nil
+	// where connections are sockets of this process.
+	turn *turn
+}
+
+// holder holds back what would come too early, as [call.Pending] does.
+type holder interface {
+	Begin(call usher.CallKey)
+	Hold(call usher.Call, from string, message heldBack, size int) bool
+	Open(call usher.Call, from string) []heldBack
+	Answer(call usher.CallKey, send func(from string, message heldBack))
+	End(call usher.CallKey)
 }
 
 // userKey finds a user: key is the identity's.
@@ -148,7 +161,16 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 const stepTime = 10 * time.Second
 
 func (h *Hub) step() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), stepTime)
+	return context.WithTimeout(h.base(), stepTime)
+}
+
+// base is what all that is done for a message goes on in: none is given up when
+// its connection ends.
+func (h *Hub) base() context.Context {
+	if h.turn != nil {
+		return h.turn.ctx
+	}
+	return context.Background()
 }
 
 // sweepEvery is how exactly expiry, lifetimes and the ends of sessions are kept.
@@ -207,6 +229,9 @@ func (c *crowd) settled(opened int64, all int) bool {
 
 // user returns who is connected under that key, or nil.
 func (h *Hub) user(app, key string) *user {
+	if h.turn != nil {
+		return h.turn.user(userKey{app, key})
+	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	return h.users[userKey{app, key}]

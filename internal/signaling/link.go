@@ -18,11 +18,23 @@ import (
 	"usher/internal/socket"
 )
 
-// link is one socket.
+// wire is a connection as a session uses it: a socket of this process, or one
+// that a gateway holds.
+type wire interface {
+	SendPrepared(socket.Prepared) error
+	Offer(socket.Prepared) error
+	Heard() time.Time
+	Close(socket.Code, string)
+	Subprotocol() string
+}
+
+var _ wire = (*socket.Conn)(nil)
+
+// link is one connection.
 type link struct {
 	hub  *Hub
-	conn *socket.Conn
-	// id tells the sockets of one session apart.
+	conn wire
+	// id tells the connections of one session apart.
 	id usher.ID
 	// endsAt is when the socket has lasted as long as it may; zero is never.
 	endsAt time.Time
@@ -213,7 +225,7 @@ func (l *link) admit(e *envelope, err error) {
 		l.resume(p)
 		return
 	}
-	id, err := l.hub.identify(context.Background(), limit.AddressKey(l.admission.address), p.Token, p.Ticket)
+	id, err := l.hub.identify(l.hub.base(), limit.AddressKey(l.admission.address), p.Token, p.Ticket)
 	if err != nil {
 		l.refuse(e, err)
 		return
@@ -301,7 +313,7 @@ func (l *link) renew(e *envelope) {
 		return
 	}
 	me := l.session.user
-	id, err := l.hub.identify(context.Background(), me.app+"/"+me.key, p.Token, p.Ticket)
+	id, err := l.hub.identify(l.hub.base(), me.app+"/"+me.key, p.Token, p.Ticket)
 	if err == nil {
 		ctx, cancel := l.hub.step()
 		defer cancel()
@@ -312,6 +324,10 @@ func (l *link) renew(e *envelope) {
 		return
 	}
 	s := l.session
+	if err := l.hub.keep(s, func(a *usher.Attachment) { a.Who = id }); err != nil {
+		l.fail(e, err)
+		return
+	}
 	s.user.mu.Lock()
 	defer s.user.mu.Unlock()
 	s.told = false

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"usher"
 	"usher/internal/socket"
 )
 
@@ -209,9 +210,13 @@ func (l *link) setStatus(e *envelope) {
 		l.fail(e, malformed("The payload of presence must be an object with the status online or away."))
 		return
 	}
-	s := l.session
+	s, away := l.session, p.Status == "away"
+	if err := l.hub.keep(s, func(a *usher.Attachment) { a.Away = away }); err != nil {
+		l.fail(e, err)
+		return
+	}
 	s.user.mu.Lock()
-	s.away = p.Status == "away"
+	s.away = away
 	s.user.mu.Unlock()
 	l.hub.tend.recount(s.user)
 	l.ack(e, "", nil)

@@ -2,7 +2,7 @@ package signaling
 
 import (
 	"bytes"
-	"context"
+	"cmp"
 	"encoding/json"
 	"sync"
 	"time"
@@ -39,6 +39,8 @@ func (l *link) serve(e *envelope, now time.Time) {
 		switch {
 		case bytes.HasPrefix(e.action, []byte("call.")):
 			err = l.call(e, now)
+		case l.hub.turn != nil && (bytes.HasPrefix(e.action, []byte("room.")) || e.has(fieldRoom)):
+			err = errNoRooms
 		case bytes.HasPrefix(e.action, []byte("room.")):
 			err = l.inRoom(e, now)
 		case e.has(fieldRoom):
@@ -88,18 +90,24 @@ func (l *link) relayTo(e *envelope, now time.Time) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	frame := l.lend(buf, e, me.from(key), "", now)
+	if h.turn.again() {
+		return nil // it was answered before
+	}
 	if c != nil && candidate(e.action) && h.pending.Hold(*c, me.key, heldBack{frame.Kept(), handle}, len(frame.Text())) {
 		l.ack(e, "", nil)
 		return nil
 	}
+	if err := h.turn.failure(); err != nil {
+		return err
+	}
 	allowed := key == me.key || me.inCallWith(key)
 	if !allowed {
-		if allowed, err = h.Access.Lists(context.Background(), me.app, key, me.key); err != nil {
+		if allowed, err = h.Access.Lists(h.base(), me.app, key, me.key); err != nil {
 			return err
 		}
 	}
 	if !allowed && !s.sharesRoom(key) || !h.deliver(userKey{me.app, key}, frame, handle) {
-		return errUnreachable
+		return cmp.Or(h.turn.failure(), error(errUnreachable))
 	}
 	h.metrics.relayed.Inc()
 	if c != nil && offer(e.action) {
@@ -158,12 +166,21 @@ func (h *Hub) sendHeld(c usher.Call, from string, m heldBack) {
 	if m.handle == "" && c.Answered() {
 		m.handle = c.Party(to).Device
 	}
-	h.deliver(userKey{c.App, to}, m.frame, m.handle)
+	h.queue(userKey{c.App, to}, m.frame, m.handle)
 }
 
 // deliver queues a message for a user's connections, or for one of them, and
-// reports whether there was any. Whether other nodes got it nobody knows.
+// reports whether there was any. Whether other nodes got it nobody knows; where a
+// gateway holds the connections, it has been asked.
 func (h *Hub) deliver(to userKey, m socket.Prepared, handle string) bool {
+	there := h.queue(to, m, handle)
+	if there && h.turn != nil {
+		return h.turn.arrives(to, handle)
+	}
+	return there
+}
+
+func (h *Hub) queue(to userKey, m socket.Prepared, handle string) bool {
 	sent := 0
 	if u := h.user(to.app, to.key); u != nil {
 		sent = u.send(m, handle)

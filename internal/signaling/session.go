@@ -352,7 +352,7 @@ func (s *session) tellCall(c usher.CallKey, action call.Action, rest []byte) {
 	}
 	if !s.v1 {
 		if s.link != nil {
-			_ = s.link.conn.Send(fmt.Appendf(nil, `{"action":%q,%s`, action, rest))
+			_ = s.link.conn.SendPrepared(socket.Prepare(fmt.Appendf(nil, `{"action":%q,%s`, action, rest)))
 		}
 		return
 	}

@@ -1,0 +1,505 @@
+package signaling
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"usher"
+	"usher/internal/access"
+	"usher/internal/call"
+	"usher/internal/store"
+)
+
+// turn is one event of a gateway, and what is read of the store for it. Its
+// methods that a hub calls may be called on nil, and then do nothing: where
+// connections are sockets of this process there is none.
+//
+// What was queued for a connection is sent when the turn asks whether it
+// arrives, or settles; what turns out by that is settled likewise.
+type turn struct {
+	*Remote
+	ctx context.Context
+	hub *Hub
+	// endpoint is where the gateway takes what is sent to connections of which
+	// that is not written down; empty where the event does not say.
+	endpoint string
+	// making is the connection that is just being made, if one is, to which nothing
+	// can be sent.
+	making string
+	// message names the message that is handled.
+	message string
+
+	mu    sync.Mutex
+	users map[userKey]*user
+	// rows are what was read of the connections of users, and conns all of them
+	// that may be sent to.
+	rows  map[userKey][]usher.Attachment
+	conns []*posted
+	// err is the first failure of the store.
+	err error
+	// over are connections that turned out not to be there.
+	over []usher.Attachment
+}
+
+// longAgo is since when devices could come back to a gateway: it never restarts
+// with us.
+var longAgo = time.Unix(0, 0).UTC()
+
+// turn begins to serve an event.
+func (r *Remote) turn(ctx context.Context) *turn {
+	t := &turn{Remote: r, ctx: ctx, users: make(map[userKey]*user), rows: make(map[userKey][]usher.Attachment)}
+	h := &Hub{
+		Deps: r.Deps, config: r.config, pending: early{t}, failed: r.failed, strangers: r.strangers, metrics: r.metrics,
+		tend: newTender(), turn: t,
+	}
+	h.calls = call.New(r.calls, call.Deps{
+		Store: r.Deps.Calls, IDs: r.IDs, Now: r.Now, Logger: r.Logger, Started: longAgo, Changed: h.callChanged,
+	})
+	t.hub = h
+	return t
+}
+
+// fail notes that the store could not be read or written.
+func (t *turn) fail(what string, err error) {
+	t.Logger.Error(what, "error", err)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.err = cmp.Or(t.err, err)
+}
+
+// failure returns why what was asked of the store may not be true.
+func (t *turn) failure() error {
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
+}
+
+// again reports whether the message that is handled was handled before.
+func (t *turn) again() bool {
+	if t == nil || t.message == "" {
+		return false
+	}
+	now := t.Now()
+	_, err := t.Once.Put(t.ctx, now, store.Mark{Name: "message:" + t.message, Expires: now.Add(repeatWithin)})
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		t.fail("it could not be noted that a message came", err)
+	}
+	return errors.Is(err, store.ErrExists)
+}
+
+// repeatWithin is for how long it is known that a message came.
+const repeatWithin = 10 * time.Minute
+
+// user returns a user with the connections that the store has.
+func (t *turn) user(key userKey) *user {
+	t.mu.Lock()
+	u, known := t.users[key]
+	t.mu.Unlock()
+	if known {
+		return u
+	}
+	rows, err := t.Attachments.Of(t.ctx, key.app, key.key)
+	if err != nil {
+		t.fail("a user's connections could not be read", err)
+		return nil
+	}
+	return t.seat(key, rows)
+}
+
+// seat makes a user of connections that were read.
+func (t *turn) seat(key userKey, rows []usher.Attachment) *user {
+	issuer := issuerOf(key.key)
+	u := &user{hub: t.hub, userKey: key, issuer: issuer, id: usher.UserID(issuer, key.key)}
+	now := t.Now()
+	var conns []*posted
+	for _, row := range rows {
+		if row.ID != "" && !row.There(now) {
+			t.gone(row)
+			continue
+		}
+		s := &session{hub: t.hub, user: u, handle: row.Connection, away: row.Away}
+		s.live = t.Access.Resume(row.Who, s)
+		conn := &posted{turn: t, row: row}
+		conns = append(conns, conn)
+		s.link = &link{hub: t.hub, conn: conn, id: row.ID, session: s}
+		if err := t.void(row.Who, now); row.ID != "" && err != nil {
+			s.link.refuse(&envelope{}, err)
+			continue
+		}
+		u.sessions = append(u.sessions, s)
+		u.name, u.email = row.Who.Name, row.Who.Email
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.users[key], t.rows[key], t.conns = u, rows, append(t.conns, conns...)
+	return u
+}
+
+// issuerOf returns the issuer in the key of a user.
+func issuerOf(key string) string {
+	issuer, _, found := strings.Cut(strings.TrimPrefix(key, string(usher.UserIdentity)+":"), "#")
+	if !found {
+		return ""
+	}
+	return issuer
+}
+
+// void returns why what proves an identity does not any more, if it does not.
+func (t *turn) void(id usher.Identity, now time.Time) error {
+	if reason, revoked := t.Access.Revoked(id); revoked {
+		return usher.Errorf(usher.Forbidden, "revoked", "%s", reason)
+	}
+	if !id.Expires.IsZero() && !now.Before(id.Expires) {
+		return errExpired
+	}
+	return nil
+}
+
+var errExpired = usher.Errorf(usher.Unauthenticated, "token_expired", "The token has expired; connect again with a new one.")
+
+// speaker returns the session of a connection that has said something, or nil if
+// it may say nothing. Whatever waited for it is sent first.
+func (t *turn) speaker(e Event) (*session, error) {
+	var before, row usher.Attachment
+	now := t.Now()
+	row, err := t.Attachments.Update(t.ctx, e.key(), func(a usher.Attachment) (usher.Attachment, error) {
+		before = a
+		if a.ID == "" || a.Made && len(a.Held) == 0 && now.Sub(a.SeenAt) < prolongAfter {
+			return a, store.ErrUnchanged
+		}
+		a.Made, a.Held, a.SeenAt = true, nil, now
+		a.Due, a.UpdatedAt = t.due(a), now
+		return a, nil
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case row.ID == "":
+		// Somebody else's program let it in, and only that knows who it is.
+		t.gone(row)
+		return nil, nil
+	}
+	u := t.user(userKey{e.App, e.User})
+	if u == nil {
+		return nil, t.failure()
+	}
+	for _, s := range u.sessions {
+		if s.handle == e.Connection {
+			conn := s.link.conn.(*posted)
+			conn.row = row
+			conn.queue = slices.Concat(before.Held, conn.queue)
+			return s, nil
+		}
+	}
+	return nil, nil
+}
+
+// prolongAfter is how old what is known of a connection may be, so that not each
+// of its messages writes.
+const prolongAfter = time.Minute
+
+// due is when a connection is over of which nothing more is heard: API Gateway
+// would have closed it by then, as idle or for its age.
+func (t *turn) due(a usher.Attachment) time.Time {
+	due := a.SeenAt.Add(t.config.Idle)
+	if t.config.Lifetime > 0 && a.ID.Time().Add(t.config.Lifetime).Before(due) {
+		due = a.ID.Time().Add(t.config.Lifetime)
+	}
+	return due.Add(prolongAfter)
+}
+
+// keep writes down what has changed of a session; where that is in memory there
+// is nothing to do.
+func (h *Hub) keep(s *session, change func(*usher.Attachment)) error {
+	t := h.turn
+	if t == nil {
+		return nil
+	}
+	conn := s.link.conn.(*posted)
+	before := conn.row
+	row, err := t.Attachments.Update(t.ctx, conn.row.AttachmentKey, func(a usher.Attachment) (usher.Attachment, error) {
+		before = a
+		change(&a)
+		a.UpdatedAt = t.Now()
+		return a, nil
+	})
+	if err != nil {
+		return err
+	}
+	conn.row = row
+	if before.Away != row.Away {
+		t.moved(s.user.userKey, func(rows []usher.Attachment) []usher.Attachment {
+			return append(without(rows, row), before)
+		})
+	}
+	return nil
+}
+
+// connected tells people of a connection that was noted, and the connection of
+// what rings.
+func (t *turn) connected(row usher.Attachment) {
+	key := userKey{row.App, row.User}
+	// Of two that come at once the older one counts as first, whoever sees which.
+	t.moved(key, func(rows []usher.Attachment) []usher.Attachment {
+		return slices.DeleteFunc(rows, func(a usher.Attachment) bool { return !older(a.ID, row.ID) })
+	})
+	u := t.user(key)
+	if u == nil {
+		return
+	}
+	for _, s := range u.sessions {
+		if s.handle == row.Connection {
+			t.hub.deviceThere(s, s.link)
+		}
+	}
+}
+
+// older reports whether an id was made before another, by an order that all
+// agree on.
+func older(a, b usher.ID) bool {
+	return cmp.Or(a.Time().Compare(b.Time()), cmp.Compare(a, b)) < 0
+}
+
+// ended forgets a connection, if it is still known and, where that has an ID, the
+// same, and tells people of it.
+func (t *turn) ended(row usher.Attachment) {
+	t.forget(row.AttachmentKey, func(a usher.Attachment) bool { return row.ID == "" || a.ID == row.ID })
+}
+
+// lapsed does the same for a connection of which nothing was heard in time.
+func (t *turn) lapsed(key usher.AttachmentKey) {
+	now := t.Now()
+	t.forget(key, func(a usher.Attachment) bool { return !a.There(now) })
+}
+
+func (t *turn) forget(key usher.AttachmentKey, whether func(usher.Attachment) bool) {
+	kept := false
+	old, err := t.Attachments.Update(t.ctx, key, func(a usher.Attachment) (usher.Attachment, error) {
+		if kept = !whether(a); kept {
+			return a, store.ErrUnchanged
+		}
+		return a, store.ErrDelete
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound) || err == nil && kept:
+		return
+	case err != nil:
+		t.fail("a connection that is over could not be forgotten", err)
+		return
+	case old.ID == "":
+		return // nobody counted as there by it
+	}
+	t.metrics.connections.Dec()
+	device := call.Device{App: old.App, User: old.User, ID: old.Connection, Connection: old.ID}
+	if err := t.hub.calls.Lose(t.ctx, device); err != nil {
+		t.fail("the end of a connection was not written down for its calls", err)
+	}
+	old.Due = t.Now().Add(time.Second) // until now somebody counted as there by it
+	t.moved(userKey{old.App, old.User}, func(rows []usher.Attachment) []usher.Attachment { return append(rows, old) })
+}
+
+func without(rows []usher.Attachment, row usher.Attachment) []usher.Attachment {
+	return slices.DeleteFunc(rows, func(a usher.Attachment) bool { return a.Connection == row.Connection })
+}
+
+// moved tells people of a user whose connections have changed, if the user's
+// status has by that. It reads how they are now, so that of several changes at
+// once the last one is told; before makes of that what they were.
+func (t *turn) moved(key userKey, before func([]usher.Attachment) []usher.Attachment) {
+	rows, err := t.Attachments.Of(t.ctx, key.app, key.key)
+	if err != nil {
+		t.fail("a user's connections could not be read", err)
+		return
+	}
+	was, is := t.seen(before(slices.Clone(rows))), t.seen(rows)
+	if was == is {
+		return
+	}
+	t.mu.Lock()
+	u := t.users[key]
+	t.mu.Unlock()
+	if u == nil {
+		u = t.seat(key, rows)
+	}
+	t.readCalls(u)
+	if u.busyWithout("") {
+		was, is = was.inCall(), is.inCall()
+	}
+	if was != is {
+		t.announce(u, is)
+	}
+}
+
+// seen is what a user with these connections is who is in no call.
+func (t *turn) seen(rows []usher.Attachment) status {
+	now, at := t.Now(), offline
+	for _, row := range rows {
+		switch {
+		case !row.There(now) || t.void(row.Who, now) != nil:
+		case !row.Away:
+			return online
+		default:
+			at = awayFrom
+		}
+	}
+	return at
+}
+
+// inCall is the status of somebody who is in a call as well.
+func (s status) inCall() status {
+	if s == offline {
+		return offline
+	}
+	return busy
+}
+
+// called tells people of two between whom a call was accepted or ended.
+func (t *turn) called(c usher.Call, notices []call.Notice) {
+	accepted := c.Answered() && slices.ContainsFunc(notices, func(n call.Notice) bool { return n.Action == call.Accept })
+	if t == nil || !accepted && (c.Live() || c.AcceptedAt.IsZero()) {
+		return
+	}
+	for _, key := range []string{c.Caller.User, c.Callee.User} {
+		u := t.user(userKey{c.App, key})
+		if u == nil {
+			continue
+		}
+		t.readCalls(u)
+		if u.busyWithout(c.ID) {
+			continue // with another call
+		}
+		t.mu.Lock()
+		at := t.seen(t.rows[u.userKey])
+		t.mu.Unlock()
+		if at == offline {
+			continue
+		}
+		if accepted {
+			at = busy
+		}
+		t.announce(u, at)
+	}
+}
+
+// busyWithout reports whether a user is in a call that has another id.
+func (u *user) busyWithout(id string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.ContainsFunc(u.calls, func(c usher.Call) bool { return c.Answered() && c.ID != id })
+}
+
+// readCalls reads the calls of a user, once.
+func (t *turn) readCalls(u *user) {
+	if t == nil || !u.isPerson() {
+		return
+	}
+	u.load.Do(func() {
+		calls, err := t.hub.calls.Current(t.ctx, u.app, u.key)
+		if err != nil {
+			t.fail("a user's calls could not be read", err)
+			return
+		}
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		for _, c := range calls {
+			u.keepCall(c)
+		}
+	})
+}
+
+// announce tells those who may know what a user is now.
+func (t *turn) announce(u *user, now status) {
+	readers, err := t.Access.Mutual(t.ctx, u.app, u.key)
+	if err != nil {
+		t.fail("whom a user knows could not be read", err)
+		return
+	}
+	all, err := t.attachmentsOf(t.ctx, u.app, readers)
+	if err != nil {
+		t.fail("the connections of those whom a user knows could not be read", err)
+		return
+	}
+	for i, key := range readers {
+		key := userKey{u.app, key}
+		t.mu.Lock()
+		_, known := t.users[key]
+		t.mu.Unlock()
+		if !known {
+			t.seat(key, all[i])
+		}
+	}
+	t.hub.tellStatus(u.userKey, now, readers)
+}
+
+// readAtOnce is how many users' connections are read, and how many connections
+// are sent to, at a time.
+const readAtOnce = 16
+
+// attachmentsOf reads the connections of users.
+func (t *turn) attachmentsOf(ctx context.Context, app string, keys []string) ([][]usher.Attachment, error) {
+	all, errs := make([][]usher.Attachment, len(keys)), make([]error, len(keys))
+	atOnce(len(keys), func(i int) { all[i], errs[i] = t.Attachments.Of(ctx, app, keys[i]) })
+	return all, errors.Join(errs...)
+}
+
+// atOnce calls f for each number below n, for some of them at a time.
+func atOnce(n int, f func(int)) {
+	var wg sync.WaitGroup
+	free := make(chan struct{}, readAtOnce)
+	for i := range n {
+		free <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-free }()
+			f(i)
+		})
+	}
+	wg.Wait()
+}
+
+// listed tells two people that one of them lists the other, or does not any
+// more: the owner's devices, and both of each other if they list each other, or
+// did.
+func (t *turn) listed(c access.ContactChange) {
+	owner, other := userKey{c.App, c.Owner}, userKey{c.App, c.User}
+	if u := t.user(owner); u != nil {
+		u.send(contactsChanged, "")
+	}
+	mutual, err := t.Access.Lists(t.ctx, c.App, c.User, c.Owner)
+	if err != nil {
+		t.fail("who lists whom could not be read", err)
+		return
+	}
+	if !mutual {
+		return
+	}
+	for _, pair := range [][2]userKey{{owner, other}, {other, owner}} {
+		reader, of := t.user(pair[0]), t.user(pair[1])
+		if reader == nil || of == nil {
+			return
+		}
+		t.mu.Lock()
+		at := t.seen(t.rows[of.userKey])
+		t.mu.Unlock()
+		if at != offline && c.Listed {
+			if t.readCalls(of); of.busyWithout("") {
+				at = busy
+			}
+		}
+		switch {
+		case !c.Listed:
+			reader.send(presence(reader.idFor(of.key), offline), "")
+		case at != offline:
+			reader.send(presence(reader.idFor(of.key), at), "")
+		}
+	}
+}
