@@ -58,6 +58,13 @@ type exit int
 // run parses and executes a command line and returns the exit status: 0, 1
 // when the command failed, 2 when it was not understood.
 func run(ctx context.Context, args []string, env environment) (status int) {
+	if len(args) == 0 && env.onLambda() {
+		if err := runFunction(ctx, env); err != nil {
+			fmt.Fprintf(env.Stderr, "usher: %v\n", err)
+			return 1
+		}
+		return 0
+	}
 	defer func() {
 		switch v := recover().(type) {
 		case nil:

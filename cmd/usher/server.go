@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,8 +57,9 @@ type server struct {
 	vpaas       *compatvpaas.Service
 	documents   *collab.Hub
 	roomservice *compatroomservice.Service
-	hub         *signaling.Hub // nil unless configured
-	relay       *turn.Server   // nil unless configured
+	hub         *signaling.Hub    // nil unless configured
+	remote      *signaling.Remote // in its place on AWS Lambda
+	relay       *turn.Server      // nil unless configured
 	webhooks    *webhook.Service
 	web         *web.Web // nil unless configured
 	figures     *figures.Series
@@ -86,55 +88,77 @@ type serverOptions struct {
 	Synchronous sqlstore.Synchronous
 }
 
+// parts are what a server and a function on AWS Lambda are both made of.
+type parts struct {
+	registry *prometheus.Registry
+	db       store.DB // without the memory in front of it
+	ids      *usher.IDSource
+	nodes    *bus.Local
+	sealer   *keys.Sealer
+	ring     *keys.Manager
+	media    map[string]platform.Platform
+}
+
+// prepare opens the store, and makes what everything that is served is made of.
+func (s *server) prepare(ctx context.Context, cfg config.Config, o serverOptions) (p parts, err error) {
+	p = parts{registry: prometheus.NewRegistry(), ids: usher.SystemIDs(), nodes: &bus.Local{}}
+	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	db, err := s.openStore(ctx, cfg, o, p.registry)
+	if err != nil {
+		return p, err
+	}
+	p.db, s.db = db, cached.New(db, time.Now)
+	own := ownKeys{}
+	if o.Dir != nil {
+		own.dir = o.Dir.Path("")
+	}
+	if own.sealer, err = newSealer(cfg, filepath.Join(own.dir, sealName)); err != nil {
+		return p, err
+	}
+	p.sealer = own.sealer
+	if p.ring, err = keys.Open(ctx, keys.Config{Store: s.db.Keys(), Sealer: p.sealer, Retain: retain(cfg), Logger: o.Logger}); err != nil {
+		return p, err
+	}
+	if s.callers, err = newCallers(cfg, p.ring, s.db.Clients(), o.Logger); err != nil {
+		return p, err
+	}
+	p.media, err = s.platforms(cfg, own)
+	return p, err
+}
+
+// door is what the way into every room is made of.
+func (s *server) door(cfg config.Config, p parts) access.Config {
+	return access.Config{
+		Store: s.db, Alone: cfg.Store.Driver != config.DynamoDB, // the data folder is ours alone
+		Bus: p.nodes, IDs: p.ids, Now: time.Now, Logger: s.logger, Metrics: p.registry,
+		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: ownLimits(cfg.Limits), Record: cfg.Record,
+		Contacts: cfg.Contacts, Presence: presence{s},
+		Platforms: p.media, Readers: readers(), Keys: p.ring, Guests: s.callers.guests, Derive: p.sealer.Derive,
+		Callers: s.callers.chain, Operations: s.operations(cfg, p.media, p.registry),
+	}
+}
+
 // newServer opens the store and wires everything that is served. Its
 // background work runs until close.
 func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *server, err error) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s := &server{logger: o.Logger}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	db, err := s.openStore(ctx, cfg, o, registry)
+	p, err := s.prepare(ctx, cfg, o)
 	if err != nil {
 		return s, err
 	}
-	s.db = cached.New(db, time.Now)
-	sealer, err := newSealer(cfg, o.Dir.Path(sealName))
-	if err != nil {
-		return s, err
-	}
-	ring, err := keys.Open(ctx, keys.Config{Store: s.db.Keys(), Sealer: sealer, Retain: retain(cfg), Logger: o.Logger})
-	if err != nil {
-		return s, err
-	}
-
-	ids := usher.SystemIDs()
-	if s.callers, err = newCallers(cfg, ring, s.db.Clients(), o.Logger); err != nil {
-		return s, err
-	}
-	media, err := s.platforms(cfg, ownKeys{o.Dir.Path(""), sealer})
-	if err != nil {
-		return s, err
-	}
-	nodes := &bus.Local{}
-	s.access = access.New(access.Config{
-		Store: s.db, Alone: cfg.Store.Driver != config.DynamoDB, // the data folder is ours alone
-		Bus: nodes, IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry,
-		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: ownLimits(cfg.Limits), Record: cfg.Record,
-		Contacts: cfg.Contacts, Presence: presence{s},
-		Platforms: media, Readers: readers(), Keys: ring, Guests: s.callers.guests, Derive: sealer.Derive,
-		Callers: s.callers.chain, Operations: s.operations(cfg, media, registry),
-	})
+	s.access = access.New(s.door(cfg, p))
 	if err := s.access.Start(ctx); err != nil {
 		return s, err
 	}
-	if err := s.tellOthers(ctx, cfg, db.Once(), ids, registry); err != nil {
+	if err := s.tellOthers(ctx, cfg, p); err != nil {
 		return s, err
 	}
-	if err := s.signaling(ctx, cfg, nodes, ids, registry); err != nil {
+	if err := s.signaling(ctx, cfg, p); err != nil {
 		return s, err
 	}
 	s.vpaas = compatvpaas.New(compatvpaas.Config{
@@ -144,7 +168,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 		Audiences:  audiences(cfg, o),
 		Logger:     o.Logger,
 	})
-	s.documents = collab.New(cfg.Collab, collab.Deps{Access: s.access, Store: s.db.Documents(), IDs: ids, Now: time.Now, Logger: o.Logger, Metrics: registry})
+	s.documents = collab.New(cfg.Collab, collab.Deps{Access: s.access, Store: s.db.Documents(), IDs: p.ids, Now: time.Now, Logger: o.Logger, Metrics: p.registry})
 	s.roomservice = compatroomservice.New(compatroomservice.Config{
 		Access: s.access, Hub: s.documents, MaxValue: cfg.Collab.MaxValue, Logger: o.Logger,
 		Lifetime: min(cfg.Compat.RoomService.Lifetime, cfg.Policy.MaxLifetime),
@@ -154,21 +178,26 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 			return s, err
 		}
 	}
-	common := httpd.Config{
-		Identity: s.access.Authenticator(s.callers.chain), Logger: o.Logger, Metrics: httpd.NewMetrics(registry),
-		RequestIDs: ids, LoopbackOnly: cfg.Dev, Limits: cfg.Limits, Proxies: cfg.Server.Proxies(),
-	}
-	if s.handler, err = httpd.New(common, s.dialects(cfg, ring, registry)...); err != nil {
+	common := s.common(cfg, p)
+	if s.handler, err = httpd.New(common, s.dialects(cfg, p.ring, p.registry)...); err != nil {
 		return s, err
 	}
 	if err := s.connectionsAPI(cfg, common); err != nil {
 		return s, err
 	}
-	if s.relay, err = newRelay(cfg, o.Logger, registry); err != nil {
+	if s.relay, err = newRelay(cfg, o.Logger, p.registry); err != nil {
 		return s, err
 	}
-	s.start(ring)
+	s.start(p.ring)
 	return s, nil
+}
+
+// common is what all handlers have in common, whatever they serve.
+func (s *server) common(cfg config.Config, p parts) httpd.Config {
+	return httpd.Config{
+		Identity: s.access.Authenticator(s.callers.chain), Logger: s.logger, Metrics: httpd.NewMetrics(p.registry),
+		RequestIDs: p.ids, LoopbackOnly: cfg.Dev, Limits: cfg.Limits, Proxies: cfg.Server.Proxies(),
+	}
 }
 
 // dialects is the list of everything that is served.

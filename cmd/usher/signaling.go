@@ -5,10 +5,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"usher"
-	"usher/internal/bus"
 	compatconnections "usher/internal/compat/connections"
 	"usher/internal/config"
 	"usher/internal/httpd"
@@ -16,15 +12,11 @@ import (
 )
 
 // signaling starts the hub of people's connections, if there shall be one.
-func (s *server) signaling(ctx context.Context, cfg config.Config, b bus.Bus, ids *usher.IDSource, registry prometheus.Registerer) error {
+func (s *server) signaling(ctx context.Context, cfg config.Config, p parts) error {
 	if !cfg.Signaling.Enabled {
 		return nil
 	}
-	hub, err := signaling.New(cfg.Signaling, cfg.Calls, signaling.Deps{
-		Access: s.access, Calls: s.db.Calls(), Bus: b, IDs: ids, Now: time.Now, Logger: s.logger, Metrics: registry,
-		Identity: s.access.Authenticator(s.callers.chain), Failed: cfg.Limits.Failed, Proxies: cfg.Server.Proxies(),
-		Origins: cfg.Server.Origins, Loopback: cfg.Dev, Origin: cfg.Compat.Connections.Listen != "", Settled: debug.FreeOSMemory,
-	})
+	hub, err := signaling.New(cfg.Signaling, cfg.Calls, s.hubDeps(cfg, p))
 	if err != nil {
 		return err
 	}
@@ -44,13 +36,25 @@ func (s *server) connectionsAPI(cfg config.Config, common httpd.Config) (err err
 	return err
 }
 
+// hubDeps is what a hub works with, wherever its connections are.
+func (s *server) hubDeps(cfg config.Config, p parts) signaling.Deps {
+	return signaling.Deps{
+		Access: s.access, Calls: s.db.Calls(), Bus: p.nodes, IDs: p.ids, Now: time.Now, Logger: s.logger, Metrics: p.registry,
+		Identity: s.access.Authenticator(s.callers.chain), Failed: cfg.Limits.Failed, Proxies: cfg.Server.Proxies(),
+		Origins: cfg.Server.Origins, Loopback: cfg.Dev, Origin: cfg.Compat.Connections.Listen != "", Settled: debug.FreeOSMemory,
+	}
+}
+
 // presence asks the hub, which is made later than whoever asks it.
 type presence struct{ *server }
 
 // Online implements [access.Presence].
 func (p presence) Online(ctx context.Context, app string, keys []string) (map[string]bool, error) {
-	if p.hub == nil {
-		return nil, nil
+	switch {
+	case p.hub != nil:
+		return p.hub.Online(ctx, app, keys)
+	case p.remote != nil:
+		return p.remote.Online(ctx, app, keys)
 	}
-	return p.hub.Online(ctx, app, keys)
+	return nil, nil
 }

@@ -9,25 +9,22 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"usher"
 	"usher/client"
 	"usher/internal/api"
 	"usher/internal/config"
-	"usher/internal/store"
 	"usher/internal/webhook"
 )
 
 // tellOthers starts to tell the targets of the configuration what happens. The
 // marks are the store's own.
-func (s *server) tellOthers(ctx context.Context, cfg config.Config, marks store.Once, ids *usher.IDSource, registry prometheus.Registerer) error {
+func (s *server) tellOthers(ctx context.Context, cfg config.Config, p parts) error {
 	s.webhooks = webhook.New(webhook.Deps{
-		Record: s.access.Follow(), Marks: marks, May: s.access.MayOperate,
+		Record: s.access.Follow(), Marks: p.db.Once(), May: s.access.MayOperate,
 		Encode: func(e usher.Event) any { return api.WireEvent(e) },
 		// The data folder, and with it the file, is one server's at a time.
 		Alone: cfg.Store.Driver != config.DynamoDB,
-		Node:  ids.New(), Version: version, Now: time.Now, Logger: s.logger, Metrics: registry,
+		Node:  p.ids.New(), Version: version, Now: time.Now, Logger: s.logger, Metrics: p.registry,
 	})
 	return s.webhooks.Apply(ctx, cfg.Webhooks)
 }
