@@ -167,7 +167,10 @@ func (s *Service) serve(ctx context.Context, e *event, payload []byte) ([]byte, 
 	case restRequest, httpRequest:
 		return s.request(ctx, e, payload)
 	case tick:
-		return nil, s.failed(s.config.Sweep(ctx))
+		if err := s.config.Sweep(ctx); err != nil {
+			return nil, s.failed(err)
+		}
+		return []byte("null"), nil
 	}
 	return nil, errUnknown
 }
