@@ -6,7 +6,7 @@ export { Client, type ClientOptions } from './client.js';
 export type { Environment, Socket, SocketConstructor, Timer } from './environment.js';
 export { UsherError, type ErrorDetails, type FieldProblem } from './error.js';
 export type { SignIn } from './http.js';
-export { LocalMedia, type MediaEvents } from './media.js';
+export { LocalMedia, type MediaEvents, type ScreenPlace } from './media.js';
 export { Mesh, type MeshEvents } from './mesh.js';
 export type { CallEvent, CallNotice, Hello, LeftReason, Outgoing, Present, Relayed, RoomEvent, Status } from './messages.js';
 export * from './operator.js';

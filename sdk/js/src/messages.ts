@@ -124,47 +124,98 @@ export type Incoming =
   | { readonly kind: 'room'; readonly message: RoomEvent }
   | { readonly kind: 'relay'; readonly message: Relayed };
 
-interface Raw {
-  readonly action: string;
-  readonly ref?: string;
-  readonly payload?: never;
-}
+type Fields = Readonly<Record<string, unknown>>;
 
-const calls: ReadonlySet<string> = new Set(callActions);
-const rooms: ReadonlySet<string> = new Set(['room.joined', 'room.roster', 'room.rights', 'room.left']);
+const calls: ReadonlySet<unknown> = new Set(callActions);
+const statuses: ReadonlySet<unknown> = new Set(['online', 'busy', 'away', 'offline']);
 
-/** parse tells what a message of the server is; what is none of them is undefined. */
+const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const areStrings = (of: Fields, ...names: readonly string[]): boolean => names.every((name) => typeof of[name] === 'string');
+const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+const isOptional = (value: unknown, type: 'string' | 'number'): boolean => value === undefined || typeof value === type;
+const isList = (value: unknown, is: (item: Fields) => boolean): boolean => Array.isArray(value) && value.every((item) => isFields(item) && is(item));
+const areStringsAll = (value: unknown): boolean => Array.isArray(value) && value.every((item) => typeof item === 'string');
+
+/**
+ * parse tells what a message of the server is. What is none of them, or not of
+ * the form that it should have, is undefined: nothing that comes over a socket
+ * may break the page.
+ */
 export function parse(data: unknown): Incoming | undefined {
   if (typeof data !== 'string') return undefined;
-  let raw: Raw;
+  let raw: unknown;
   try {
-    raw = JSON.parse(data) as Raw;
+    raw = JSON.parse(data);
   } catch {
     return undefined;
   }
-  const payload: unknown = raw?.payload;
-  switch (raw?.action) {
+  if (!isFields(raw) || typeof raw['action'] !== 'string') return undefined;
+  const payload: Fields = isFields(raw['payload']) ? raw['payload'] : {};
+  switch (raw['action']) {
     case 'hello':
-      return { kind: 'hello', payload: payload as Hello };
+      return isHello(payload) ? { kind: 'hello', payload } : undefined;
     case 'auth':
-      return { kind: 'auth', expiresIn: (payload as { readonly expiresIn: number }).expiresIn };
+      return isCount(payload['expiresIn']) ? { kind: 'auth', expiresIn: payload['expiresIn'] } : undefined;
     case 'pong':
       return { kind: 'pong' };
     case 'ack':
-      return { kind: 'ack', message: raw as unknown as Ack };
-    case 'error': {
-      const { code, message, retryAfter } = payload as { readonly code: string; readonly message: string; readonly retryAfter?: number };
-      return { kind: 'error', ref: raw.ref, code, text: message, retryAfter };
-    }
+      return areStrings(raw, 'ref') ? { kind: 'ack', message: raw as unknown as Ack } : undefined;
+    case 'error':
+      return asError(raw, payload);
     case 'presence': {
-      const { userId, status } = payload as { readonly userId: string; readonly status: Status };
-      return { kind: 'presence', userId, status };
+      const { userId, status } = payload;
+      return typeof userId === 'string' && statuses.has(status) ? { kind: 'presence', userId, status: status as Status } : undefined;
     }
     case 'contacts.changed':
       return { kind: 'contacts' };
   }
-  if (typeof raw?.action !== 'string') return undefined;
-  if (calls.has(raw.action)) return { kind: 'call', message: raw as unknown as CallEvent };
-  if (rooms.has(raw.action)) return { kind: 'room', message: raw as unknown as RoomEvent };
-  return { kind: 'relay', message: raw as unknown as Relayed };
+  if (calls.has(raw['action'])) return isCallEvent(raw) ? { kind: 'call', message: raw } : undefined;
+  if (Object.hasOwn(roomPayloads, raw['action'])) return isRoomEvent(raw, payload) ? { kind: 'room', message: raw } : undefined;
+  return areStrings(raw, 'from', 'fromConnection') ? { kind: 'relay', message: raw as unknown as Relayed } : undefined;
+}
+
+function isHello(payload: unknown): payload is Hello {
+  if (!isFields(payload)) return false;
+  const { resume, presence } = payload;
+  return (
+    areStrings(payload, 'userId', 'connection') &&
+    isFields(resume) &&
+    areStrings(resume, 'token') &&
+    isList(presence, (one) => areStrings(one, 'userId') && statuses.has(one['status']))
+  );
+}
+
+function asError(raw: Fields, { code, message, retryAfter }: Fields): Incoming | undefined {
+  if (typeof code !== 'string') return undefined;
+  return {
+    kind: 'error',
+    ref: typeof raw['ref'] === 'string' ? raw['ref'] : undefined,
+    code,
+    text: typeof message === 'string' ? message : code,
+    retryAfter: isCount(retryAfter) ? retryAfter : undefined,
+  };
+}
+
+function isCallEvent(raw: unknown): raw is CallEvent {
+  if (!isFields(raw)) return false;
+  const { call } = raw;
+  return (
+    areStrings(raw, 'callId') &&
+    isOptional(raw['from'], 'string') &&
+    isOptional(raw['seq'], 'number') &&
+    isFields(call) &&
+    isOptional(call['expiresIn'], 'number') &&
+    ['name', 'email', 'reason', 'merged'].every((name) => isOptional(call[name], 'string'))
+  );
+}
+
+const roomPayloads: Readonly<Record<string, (payload: Fields) => boolean>> = {
+  'room.joined': (payload) => areStrings(payload, 'participant', 'role', 'token') && areStringsAll(payload['permissions']),
+  'room.roster': (payload) => isList(payload['participants'], (one) => areStrings(one, 'id', 'name', 'role')),
+  'room.rights': (payload) => areStrings(payload, 'role') && areStringsAll(payload['permissions']),
+  'room.left': (payload) => areStrings(payload, 'reason') && isOptional(payload['message'], 'string'),
+};
+
+function isRoomEvent(raw: unknown, payload: Fields): raw is RoomEvent {
+  return isFields(raw) && areStrings(raw, 'room') && (roomPayloads[raw['action'] as string]?.(payload) ?? false);
 }

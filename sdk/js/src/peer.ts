@@ -78,6 +78,8 @@ export class Peer extends Emitter<PeerEvents> {
   readonly #endWake: () => void;
   #tracks: readonly RemoteTrack[] = [];
   #early: (RTCIceCandidateInit | null)[] = [];
+  #offers = 0; // one's own
+  #answered: { readonly offer: number | undefined; readonly payload: object } | undefined;
   #makingOffer = false;
   #ignoredOffer = false;
   #mayOffer: boolean;
@@ -163,7 +165,7 @@ export class Peer extends Emitter<PeerEvents> {
   resync(): void {
     if (this.#closed) return;
     const pc = this.connection;
-    if (pc.signalingState === 'have-local-offer') this.#sendDescription();
+    if (pc.signalingState === 'have-local-offer') this.#sendOffer();
     else if (pc.connectionState === 'failed' || pc.connectionState === 'disconnected') this.#restart();
   }
 
@@ -206,7 +208,8 @@ export class Peer extends Emitter<PeerEvents> {
     try {
       this.#makingOffer = true;
       await this.connection.setLocalDescription();
-      this.#sendDescription();
+      this.#offers++;
+      this.#sendOffer();
     } catch (thrown) {
       this.#fail(asUsherError(thrown, 'negotiation_failed'));
     } finally {
@@ -214,35 +217,44 @@ export class Peer extends Emitter<PeerEvents> {
     }
   }
 
-  #sendDescription(): void {
+  /** sendOffer sends the offer, or sends it again: then by the same number, so that it is not taken for another. */
+  #sendOffer(): void {
     const { env, send } = this.#options;
-    const description = this.connection.localDescription;
-    if (description === null || this.#closed) return;
-    send('sdp', { description: { type: description.type, sdp: description.sdp }, streams: Object.fromEntries(this.#mine) });
+    if (this.#closed || this.connection.signalingState !== 'have-local-offer') return; // another offer went before
+    send('sdp', this.#described(this.#offers));
     env.clearTimeout(this.#answerTimer);
-    if (description.type === 'offer') this.#answerTimer = env.setTimeout(() => this.resync(), times.answer);
+    this.#answerTimer = env.setTimeout(() => this.resync(), times.answer);
+  }
+
+  #described(offer: number | undefined): object {
+    const { type, sdp } = this.connection.localDescription ?? {};
+    return { description: { type, sdp }, streams: Object.fromEntries(this.#mine), offer };
   }
 
   async #receive({ action, payload }: PeerMessage): Promise<void> {
     if (this.#closed) return;
     if (action === 'sdp') {
       const described = asDescription(payload);
-      if (described !== undefined) await this.#described(described);
+      if (described !== undefined) await this.#negotiate(described);
     } else if (action === 'candidate' || action === 'candidates') await this.#addCandidates(asCandidates(payload));
   }
 
-  async #described({ description, streams }: Description): Promise<void> {
+  async #negotiate({ description, streams, offer }: Description): Promise<void> {
     const pc = this.connection;
-    const collides = description.type === 'offer' && (this.#makingOffer || pc.signalingState !== 'stable');
-    this.#ignoredOffer = !this.#options.polite && collides;
+    const { env, polite, send } = this.#options;
+    const offers = description.type === 'offer';
+    if (offers && offer !== undefined && offer === this.#answered?.offer) return send('sdp', this.#answered.payload); // it was sent twice
+    const collides = offers && (this.#makingOffer || pc.signalingState !== 'stable');
+    this.#ignoredOffer = !polite && collides;
     if (this.#ignoredOffer) return;
-    if (description.type === 'answer' && pc.signalingState !== 'have-local-offer') return; // to an offer that was sent twice
+    if (!offers && (pc.signalingState !== 'have-local-offer' || (offer !== undefined && offer !== this.#offers))) return; // to an offer that is over
     for (const [id, kind] of Object.entries(streams)) this.#kinds.set(id, kind);
     await pc.setRemoteDescription(description);
-    this.#options.env.clearTimeout(this.#answerTimer);
-    if (description.type === 'offer') {
+    env.clearTimeout(this.#answerTimer);
+    if (offers) {
       await pc.setLocalDescription();
-      this.#sendDescription();
+      this.#answered = { offer, payload: this.#described(offer) };
+      send('sdp', this.#answered.payload);
     }
     this.#mayOffer = true;
     if (pc.connectionState !== 'connected') this.#restartIn(times.connect);
@@ -335,6 +347,8 @@ export class Peer extends Emitter<PeerEvents> {
 interface Description {
   readonly description: RTCSessionDescriptionInit;
   readonly streams: Readonly<Record<string, StreamKind>>;
+  /** Which offer of its side it is, or answers; clients of others do not say. */
+  readonly offer: number | undefined;
 }
 
 const asObject = (value: unknown): Readonly<Record<string, unknown>> =>
@@ -345,7 +359,12 @@ export function asDescription(payload: unknown): Description | undefined {
   const { type, sdp } = asObject(asObject(payload)['description']);
   if ((type !== 'offer' && type !== 'answer') || typeof sdp !== 'string') return undefined;
   const streams = Object.entries(asObject(asObject(payload)['streams'])).filter(([, kind]) => kind === 'camera' || kind === 'screen');
-  return { description: { type, sdp }, streams: Object.fromEntries(streams) as Record<string, StreamKind> };
+  const { offer } = asObject(payload);
+  return {
+    description: { type, sdp },
+    streams: Object.fromEntries(streams) as Record<string, StreamKind>,
+    offer: typeof offer === 'number' ? offer : undefined,
+  };
 }
 
 /** asCandidates are the candidates of a payload: one, a list, or a list alone. */

@@ -87,7 +87,7 @@ export class Renewing<T extends Expiring> extends Emitter<RenewingEvents<T>> {
     this.#env.clearTimeout(this.#timer);
     let next: T;
     try {
-      next = await this.#ask();
+      next = timed(await this.#ask());
     } catch (thrown) {
       const error = asUsherError(thrown, 'renewal_failed');
       this.#failed(error);
@@ -136,4 +136,10 @@ export class Renewing<T extends Expiring> extends Emitter<RenewingEvents<T>> {
     this.#endWake();
     if (tell) this.emit('stopped', reason);
   }
+}
+
+/** timed is what was granted, if it says for how long: timers that are set without a number run without end. */
+function timed<T extends Expiring>(granted: T): T {
+  if (Number.isFinite(granted?.expires_in) && Number.isFinite(granted.refresh_in)) return granted;
+  throw new UsherError('answer_invalid', 'The server does not say for how long it is good.');
 }
