@@ -244,7 +244,7 @@ export class Call extends Emitter<CallEvents> {
         return;
       } catch (thrown) {
         const error = asUsherError(thrown, 'unknown_error');
-        if (this.#state === 'ended' || claim !== this.#claims) return;
+        if (this.#state === 'ended' || claim !== this.#claims || error.code === 'connection_lost') return; // the next session claims it
         if ((error.final && !elsewhere.has(error.code)) || this.env.now() >= until) {
           this.end('connection_lost');
           return;
@@ -256,10 +256,13 @@ export class Call extends Emitter<CallEvents> {
   }
 
   async #repeat(): Promise<void> {
-    if (this.#said) return this.#step('call.connected');
-    if (!this.outgoing) return this.#step('call.accept');
     const { peer: to, payload } = this;
-    const answer = await this.#signal.request({ action: 'call.invite', to, callId: this.#invite, payload }, { anew: true });
+    const again = { repeatable: true }; // in yet another session it is claimed anew
+    if (this.#said || !this.outgoing) {
+      await this.#signal.request({ action: this.#said ? 'call.connected' : 'call.accept', callId: this.#id, to }, again);
+      return;
+    }
+    const answer = await this.#signal.request({ action: 'call.invite', to, callId: this.#invite, payload }, again);
     if (answer.action === 'ack' && answer.payload?.state === 'accepted') this.accepted(undefined);
   }
 
