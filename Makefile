@@ -38,9 +38,9 @@ deps:
 web:
 	./scripts/build-web
 
-# sdk builds and tests the client for browsers and Node.js.
+# sdk builds and tests the client for browsers and Node.js, and says how large it is.
 sdk: deps
-	cd sdk/js && npm run --silent check && npm test --silent
+	cd sdk/js && npm run --silent check && npm test --silent && npm run --silent size
 
 race:
 	$(GO) test -race -short $(TESTFLAGS) ./...

@@ -120,3 +120,26 @@ func TestTwoPagesTalkThroughTheSDK(t *testing.T) {
 		}
 	}
 }
+
+func TestTheQuickStartCallsAsPrinted(t *testing.T) {
+	t.Parallel()
+	_, code, found := strings.Cut(string(readFile(t, "../docs/sdk.md")), "```js\n")
+	code, _, closed := strings.Cut(code, "```")
+	if lines := strings.Count(code, "\n"); !found || !closed || lines > 10 {
+		t.Fatalf("the quick start has %d lines, and should have ten at most", lines)
+	}
+	c := newCallPages(t)
+	run := `Object.assign(window, arg, {video: Object.assign(document.createElement('video'), {autoplay: true, muted: true})});
+		document.body.append(video);
+		const {Client, devSignIn, LocalMedia} = usher;
+		` + code + `
+		window.client = client;
+		return client.signal.hello.userId`
+	bob, ann := c.browser.open("bob", c.URL), c.browser.open("ann", c.URL)
+	var friend string
+	bob.run(run, map[string]string{"url": c.s.HTTP, "name": "Bob", "friend": ""}, &friend)
+	ann.run(run, map[string]string{"url": c.s.HTTP, "name": "Ann", "friend": friend}, nil)
+	for _, p := range []page{ann, bob} {
+		p.run(`await until('the picture', () => video.videoWidth > 0 && video.currentTime > 0)`, nil, nil)
+	}
+}

@@ -1,5 +1,5 @@
 import type { Environment } from './environment.js';
-import { UsherError, type FieldProblem } from './error.js';
+import { asUsherError, UsherError, type FieldProblem } from './error.js';
 
 /** Says who calls: returns a token. fresh asks for another than last time, which was refused or has expired. */
 export type SignIn = (wanted: { readonly fresh: boolean }) => string | Promise<string>;
@@ -41,7 +41,7 @@ export class Http {
   async #send(call: Call, fresh: boolean): Promise<Response> {
     const headers: Record<string, string> = { Accept: 'application/json' };
     for (const [name, value] of Object.entries(call.headers ?? {})) if (value !== undefined) headers[name] = value;
-    if (!call.anonymous) headers['Authorization'] = `Bearer ${await this.signIn({ fresh })}`;
+    if (!call.anonymous) headers['Authorization'] = `Bearer ${await this.#token(fresh)}`;
     const init: RequestInit = { method: call.method, headers, cache: 'no-store', credentials: 'omit' };
     if (call.body !== undefined) {
       headers['Content-Type'] = 'application/json';
@@ -51,6 +51,14 @@ export class Http {
       return await this.env.fetch(this.#url(call), init);
     } catch (cause) {
       throw new UsherError('unreachable', "The server can't be reached.", { cause });
+    }
+  }
+
+  async #token(fresh: boolean): Promise<string> {
+    try {
+      return await this.signIn({ fresh });
+    } catch (thrown) {
+      throw asUsherError(thrown, 'sign_in_failed');
     }
   }
 

@@ -1,6 +1,6 @@
 import { Emitter } from './emitter.js';
 import { environment, type Environment } from './environment.js';
-import { UsherError } from './error.js';
+import { asUsherError, UsherError } from './error.js';
 import type { KindOfStream, Peer } from './peer.js';
 
 export interface MediaEvents {
@@ -196,6 +196,6 @@ async function take(ask: () => Promise<MediaStream>): Promise<MediaStream> {
       case 'AbortError':
         throw new UsherError('media_busy', 'The camera or microphone is in use by another program.', { cause });
     }
-    throw cause;
+    throw asUsherError(cause, 'media_failed');
   }
 }

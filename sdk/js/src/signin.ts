@@ -10,7 +10,12 @@ export function devSignIn(url: string, who: { readonly name?: string; readonly e
   const env = environment(given);
   const ask = async (): Promise<string> => {
     const body = JSON.stringify(who);
-    const response = await env.fetch(`${base(url)}/dev/login`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
+    let response: Response;
+    try {
+      response = await env.fetch(`${base(url)}/dev/login`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
+    } catch (cause) {
+      throw new UsherError('unreachable', "The server can't be reached.", { cause });
+    }
     if (!response.ok) {
       throw new UsherError('sign_in_refused', `The server does not sign in by name: it answered ${response.status}.`, {
         status: response.status,

@@ -102,6 +102,17 @@ test('a refusal has all that the server says of it', async () => {
   assert.equal((await refused(api.room('r'))).final, false);
 });
 
+test('a sign-in that fails is told as that', async () => {
+  const { env } = world();
+  const plain = new Http(env, 'http://host', () => Promise.reject(new Error('The window was closed.')));
+  const error = await refused(new Api(plain).me());
+  assert.deepEqual([error.code, error.message, error.final], ['sign_in_failed', 'The window was closed.', false]);
+  const final = new Http(env, 'http://host', () => {
+    throw new UsherError('nobody', 'Sign in.', { final: true });
+  });
+  assert.equal((await refused(new Api(final).me())).code, 'nobody');
+});
+
 test('what is no answer of an Usher is told as that', async () => {
   const a = new FakeApi();
   const api = new Api(a.http);
@@ -138,7 +149,7 @@ test('a list is read page by page, and no further than somebody reads', async ()
 test('a name signs in at a server in development mode, and asks for another token only if it has to', async () => {
   const a = new FakeApi();
   const signIn = devSignIn('http://host/', { name: 'Ann' }, { fetch: a.fetch });
-  await assert.rejects(async () => signIn({ fresh: false }), TypeError);
+  await assert.rejects(async () => signIn({ fresh: false }), { code: 'unreachable', final: false });
   a.answer(200, { token: 'one' }).answer(200, { token: 'two' });
   assert.equal(await signIn({ fresh: false }), 'one');
   assert.equal(await signIn({ fresh: false }), 'one');
