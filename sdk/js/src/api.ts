@@ -38,7 +38,7 @@ export class Api {
   }
 
   /** rooms are those that the caller made, and for an operator all, the oldest first. */
-  rooms(query: PageQuery & { readonly status?: wire.RoomStatus } = {}): Promise<Page<'rooms', wire.Room>> {
+  rooms(query: PageQuery & { readonly status?: wire.RoomStatus; readonly search?: string } = {}): Promise<Page<'rooms', wire.Room>> {
     return this.http.json({ method: 'GET', path: ['rooms'], query: { ...query } });
   }
 
@@ -69,7 +69,7 @@ export class Api {
   }
 
   /** participants are all that the room has had, those included who have left. Who is there now is the roster of a RoomLink. */
-  participants(room: string, query: PageQuery = {}): Promise<Page<'participants', wire.Participant>> {
+  participants(room: string, query: PageQuery & { readonly status?: wire.Participant['status']; readonly search?: string } = {}): Promise<Page<'participants', wire.Participant>> {
     return this.http.json({ method: 'GET', path: ['rooms', room, 'participants'], query: { ...query } });
   }
 

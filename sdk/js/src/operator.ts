@@ -85,6 +85,14 @@ export interface EventQuery extends PageQuery {
   readonly who?: string;
   /** Only refusals with that code. */
   readonly code?: string;
+  /** Which comes first; a cursor is good for its own order only. */
+  readonly order?: 'oldest' | 'newest';
+  /** Only refusals. */
+  readonly refused?: boolean;
+  /** Only what has that text in it. */
+  readonly search?: string;
+  readonly since?: string;
+  readonly until?: string;
 }
 
 /** A page of the record, and where to go on, now or later. */
@@ -92,6 +100,63 @@ export interface EventPage {
   readonly events: readonly RecordedEvent[];
   readonly next_cursor: string;
   readonly more: boolean;
+}
+
+/** An entry of the record as a person is told it. */
+export interface Explanation {
+  readonly event: RecordedEvent;
+  readonly sentences: readonly string[];
+}
+
+/** A sample of what the server's metrics say. Rates are per second since the sample before. */
+export interface Figure {
+  readonly at: string;
+  /** People's connections to the signaling. */
+  readonly sockets: number;
+  /** Connections in rooms, by whatever protocol. */
+  readonly connections: number;
+  readonly rooms: number;
+  readonly participants: number;
+  /** Credentials that were minted, by platform. */
+  readonly tokens: Readonly<Record<string, number>>;
+  /** What was refused, by the code. */
+  readonly refusals: Readonly<Record<string, number>>;
+  readonly requests: number;
+  /** How many seconds answers took; zero where there was no request. */
+  readonly latency: { readonly p50: number; readonly p95: number; readonly p99: number };
+}
+
+/** A short history of the server's metrics, the oldest sample first. */
+export interface Figures {
+  /** How many seconds lie between two samples. */
+  readonly every: number;
+  readonly samples: readonly Figure[];
+  /** How many there were since the server started. */
+  readonly tokens: Readonly<Record<string, number>>;
+  readonly refusals: Readonly<Record<string, number>>;
+}
+
+/** How something is that the server depends on. */
+export interface HealthCheck {
+  readonly kind: 'store' | 'platform' | 'issuer';
+  readonly name: string;
+  /** silent is what is configured and can't be asked. */
+  readonly state: 'well' | 'failing' | 'silent';
+  /** Why it is failing. */
+  readonly message?: string;
+  readonly checked_at: string;
+  readonly took_ms: number;
+}
+
+/** One value of the configuration that is in force. */
+export interface Setting {
+  readonly key: string;
+  /** Its text, or YAML; a placeholder stands for every secret. */
+  readonly value: string;
+  readonly secret: boolean;
+  /** Where it was given; absent for a default. */
+  readonly source?: string;
+  readonly doc: string;
 }
 
 /** Names exactly one of grant, identity, client and room. */
@@ -190,13 +255,35 @@ export class Operator {
   }
 
   /** events reads the record from its beginning, or from a cursor on. */
-  events(query: EventQuery = {}): Promise<EventPage> {
-    return this.http.json({ method: 'GET', path: ['events'], query: { ...query } });
+  events({ refused, ...query }: EventQuery = {}): Promise<EventPage> {
+    return this.http.json({ method: 'GET', path: ['events'], query: { ...query, refused: refused ? 'true' : undefined } });
   }
 
   /** decision explains a refusal by the id that its error has. */
   decision(id: string): Promise<RecordedEvent> {
     return this.http.json({ method: 'GET', path: ['decisions', id] });
+  }
+
+  /** explanation is the same in sentences. */
+  explanation(id: string): Promise<Explanation> {
+    return this.http.json({ method: 'GET', path: ['decisions', id, 'explanation'] });
+  }
+
+  /** figures are a short history of the server's metrics. */
+  figures(): Promise<Figures> {
+    return this.http.json({ method: 'GET', path: ['figures'] });
+  }
+
+  /** health asks how everything is that the server depends on. */
+  async health(): Promise<readonly HealthCheck[]> {
+    const list = await this.http.json<{ readonly checks: readonly HealthCheck[] }>({ method: 'GET', path: ['health'] });
+    return list.checks;
+  }
+
+  /** configuration is every setting in force, without its secrets. */
+  async configuration(): Promise<readonly Setting[]> {
+    const list = await this.http.json<{ readonly settings: readonly Setting[] }>({ method: 'GET', path: ['configuration'] });
+    return list.settings;
   }
 
   /** revoke voids what was issued. */
