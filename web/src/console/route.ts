@@ -1,0 +1,51 @@
+import { useSyncExternalStore } from 'react';
+
+export const pages = ['overview', 'rooms', 'clients', 'decisions', 'inspector', 'configuration', 'health'] as const;
+export type PageName = (typeof pages)[number];
+
+/** Where in the console one is; web.go serves the same paths. */
+export interface Route {
+  readonly page: PageName;
+  readonly item?: string | undefined;
+  readonly query: URLSearchParams;
+}
+
+/** path is the address of a page, of one of its items, or of a search in it. */
+export function path(page: PageName, item?: string, query: Readonly<Record<string, string>> = {}): string {
+  const search = new URLSearchParams(query).toString();
+  const base = page === 'overview' ? '/console' : `/console/${page}`;
+  return base + (item === undefined ? '' : `/${encodeURIComponent(item)}`) + (search === '' ? '' : `?${search}`);
+}
+
+function parse(): Route {
+  const [, name, item] = location.pathname.split('/').filter(Boolean);
+  const page = pages.find((one) => one === name) ?? 'overview';
+  return { page, item: item === undefined ? undefined : decodeURIComponent(item), query: new URLSearchParams(location.search) };
+}
+
+const listeners = new Set<() => void>();
+let current = parse();
+
+function changed(): void {
+  current = parse();
+  for (const listener of listeners) listener();
+}
+
+addEventListener('popstate', changed);
+
+/** go shows another page. */
+export function go(to: string, options: { readonly replace?: boolean } = {}): void {
+  if (options.replace) history.replaceState(null, '', to);
+  else history.pushState(null, '', to);
+  changed();
+}
+
+export function useRoute(): Route {
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => current,
+  );
+}
