@@ -119,7 +119,9 @@ function Shell({ signed, onSignOut, children }: ShellProps) {
   const s = useStrings();
   const { page } = useRoute();
   const nav = useRef<HTMLElement>(null);
-  useEffect(() => nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' }), [page]);
+  useEffect(() => {
+    void nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+  }, [page]);
   return (
     <div className="console">
       <a href="#content" className="skip">
