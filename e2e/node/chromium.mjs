@@ -91,6 +91,11 @@ serve(
                 .filter(({impact}) => impact === 'serious' || impact === 'critical')
                 .map(({id, nodes}) => `${id}: ${nodes.map(({html, failureSummary}) => `${html} ${failureSummary}`).join('; ')}`);
         },
+        /** drive runs the body of an async function here, which has the page as Playwright knows it. */
+        async drive({page, body, arg}) {
+            const AsyncFunction = (async () => {}).constructor;
+            return new AsyncFunction('page', 'arg', body)(pages.get(page).opened, arg);
+        },
         /** origins are those that a page has asked for anything. */
         origins: ({page}) => [...pages.get(page).origins],
         /** run evaluates the body of an async function in a page, which sees its argument as arg. */
