@@ -92,6 +92,7 @@ type serverOptions struct {
 type parts struct {
 	registry *prometheus.Registry
 	db       store.DB // without the memory in front of it
+	alone    bool     // no other process writes to it: the data folder is ours
 	ids      *usher.IDSource
 	nodes    *bus.Local
 	sealer   *keys.Sealer
@@ -107,7 +108,14 @@ func (s *server) prepare(ctx context.Context, cfg config.Config, o serverOptions
 	if err != nil {
 		return p, err
 	}
-	p.db, s.db = db, cached.New(db, time.Now)
+	if p.db, p.alone = db, cfg.Store.Driver != config.DynamoDB; p.alone {
+		s.db, err = cached.NewAlone(ctx, db, time.Now)
+	} else {
+		s.db = cached.New(db, time.Now)
+	}
+	if err != nil {
+		return p, errors.Join(err, db.Close())
+	}
 	own := ownKeys{}
 	if o.Dir != nil {
 		own.dir = o.Dir.Path("")
@@ -129,8 +137,7 @@ func (s *server) prepare(ctx context.Context, cfg config.Config, o serverOptions
 // door is what the way into every room is made of.
 func (s *server) door(cfg config.Config, p parts) access.Config {
 	return access.Config{
-		Store: s.db, Alone: cfg.Store.Driver != config.DynamoDB, // the data folder is ours alone
-		Bus: p.nodes, IDs: p.ids, Now: time.Now, Logger: s.logger, Metrics: p.registry,
+		Store: s.db, Alone: p.alone, Bus: p.nodes, IDs: p.ids, Now: time.Now, Logger: s.logger, Metrics: p.registry,
 		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: ownLimits(cfg.Limits), Record: cfg.Record,
 		Contacts: cfg.Contacts, Presence: presence{s},
 		Platforms: p.media, Readers: readers(), Keys: p.ring, Guests: s.callers.guests, Derive: p.sealer.Derive,

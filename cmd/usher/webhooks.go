@@ -22,9 +22,8 @@ func (s *server) tellOthers(ctx context.Context, cfg config.Config, p parts) err
 	s.webhooks = webhook.New(webhook.Deps{
 		Record: s.access.Follow(), Marks: p.db.Once(), May: s.access.MayOperate,
 		Encode: func(e usher.Event) any { return api.WireEvent(e) },
-		// The data folder, and with it the file, is one server's at a time.
-		Alone: cfg.Store.Driver != config.DynamoDB,
-		Node:  p.ids.New(), Version: version, Now: time.Now, Logger: s.logger, Metrics: p.registry,
+		Alone:  p.alone,
+		Node:   p.ids.New(), Version: version, Now: time.Now, Logger: s.logger, Metrics: p.registry,
 	})
 	return s.webhooks.Apply(ctx, cfg.Webhooks)
 }

@@ -1,6 +1,6 @@
 // Package cached keeps in memory what every decision reads of a store: the
 // client that calls, the room, the caller's memberships of it, and the marks
-// that were taken.
+// that were taken; and, where no other process writes, who has calls.
 //
 // It keeps the contract of package store. What this process has written is
 // read by whoever asks after the write was answered; what another process on
@@ -10,6 +10,7 @@
 package cached
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,7 @@ type DB struct {
 	clients *clients
 	members *members
 	once    *once
+	calls   *calls // nil if another process may write
 	// closed stops what is kept from being answered by a store that is not open.
 	closed atomic.Bool
 }
@@ -40,6 +42,15 @@ var _ store.DB = (*DB)(nil)
 // New returns a store that reads through db. All that this process writes must
 // go through it. It measures how old values are by now.
 func New(db store.DB, now func() time.Time) *DB { return newDB(db, now, maxKept) }
+
+// NewAlone is New for a store that no other process writes to. The error is the
+// store's, of which something is read at once.
+func NewAlone(ctx context.Context, db store.DB, now func() time.Time) (*DB, error) {
+	d := New(db, now)
+	var err error
+	d.calls, err = newCalls(ctx, d)
+	return d, err
+}
 
 // newDB keeps at most max values of each kind.
 func newDB(db store.DB, now func() time.Time, max int) *DB {
@@ -65,6 +76,14 @@ func (d *DB) Members() store.Members { return d.members }
 
 // Once returns the marks.
 func (d *DB) Once() store.Once { return d.once }
+
+// Calls returns the calls.
+func (d *DB) Calls() store.Calls {
+	if d.calls == nil {
+		return d.DB.Calls()
+	}
+	return d.calls
+}
 
 // Close closes the store. Nothing is answered from memory from then on.
 func (d *DB) Close() error {
