@@ -2,7 +2,7 @@ import { CandidateBatch } from './candidates.js';
 import { Emitter } from './emitter.js';
 import type { Environment, Timer } from './environment.js';
 import { asUsherError, UsherError } from './error.js';
-import { Meter, type Quality } from './quality.js';
+import { Meter, usesRelay, type Quality } from './quality.js';
 
 /** What a stream shows. */
 export type StreamKind = 'camera' | 'screen';
@@ -90,6 +90,7 @@ export class Peer extends Emitter<PeerEvents> {
   #restartTimer: Timer | undefined;
   #giveUpTimer: Timer | undefined;
   #measureTimer: Timer | undefined;
+  #relayTimer: Timer | undefined;
 
   constructor(options: PeerOptions) {
     super();
@@ -156,9 +157,18 @@ export class Peer extends Emitter<PeerEvents> {
     this.#work = this.#work.then(() => this.#receive(message)).catch((thrown: unknown) => this.#fail(asUsherError(thrown, 'negotiation_failed')));
   }
 
-  /** useIceServers is for new credentials of the relays. */
+  /**
+   * useIceServers is for new credentials of the relays. A relay ends with the
+   * credential that it was made with: where one is in use, another way is made
+   * while it lasts, and what is sent moves to that without a gap.
+   */
   useIceServers(servers: readonly RTCIceServer[]): void {
-    if (!this.#closed) this.connection.setConfiguration(this.#configuration(servers));
+    if (this.#closed) return;
+    this.connection.setConfiguration(this.#configuration(servers));
+    const { env, polite } = this.#options;
+    env.clearTimeout(this.#relayTimer);
+    // The other side's restart, made meanwhile, is as good as one's own.
+    this.#relayTimer = env.setTimeout(() => void this.#moveRelay(), polite ? times.polite : 0);
   }
 
   /** resync is for when messages may have been lost, or the network is another: it says again what was not answered, and restarts what is broken. */
@@ -180,7 +190,7 @@ export class Peer extends Emitter<PeerEvents> {
 
   #stopTimers(): void {
     const { clearTimeout } = this.#options.env;
-    for (const timer of [this.#answerTimer, this.#restartTimer, this.#giveUpTimer, this.#measureTimer]) clearTimeout(timer);
+    for (const timer of [this.#answerTimer, this.#restartTimer, this.#giveUpTimer, this.#measureTimer, this.#relayTimer]) clearTimeout(timer);
   }
 
   #configuration(servers: readonly RTCIceServer[]): RTCConfiguration {
@@ -249,8 +259,10 @@ export class Peer extends Emitter<PeerEvents> {
     if (this.#ignoredOffer) return;
     if (!offers && (pc.signalingState !== 'have-local-offer' || (offer !== undefined && offer !== this.#offers))) return; // to an offer that is over
     for (const [id, kind] of Object.entries(streams)) this.#kinds.set(id, kind);
+    const restarted = offers && ufrag(description) !== ufrag(pc.remoteDescription);
     await pc.setRemoteDescription(description);
     env.clearTimeout(this.#answerTimer);
+    if (restarted) env.clearTimeout(this.#relayTimer);
     if (offers) {
       await pc.setLocalDescription();
       this.#answered = { offer, payload: this.#described(offer) };
@@ -315,6 +327,15 @@ export class Peer extends Emitter<PeerEvents> {
     this.#restartIn(times.restart);
   }
 
+  async #moveRelay(): Promise<void> {
+    try {
+      const relayed = this.#options.relayOnly === true || usesRelay(await this.connection.getStats());
+      if (relayed && !this.#closed && this.connection.connectionState === 'connected') this.connection.restartIce();
+    } catch {
+      // What can't be looked at is seen to when it breaks.
+    }
+  }
+
   #measureLater(): void {
     const { env } = this.#options;
     env.clearTimeout(this.#measureTimer);
@@ -349,6 +370,11 @@ interface Description {
   readonly streams: Readonly<Record<string, StreamKind>>;
   /** Which offer of its side it is, or answers; clients of others do not say. */
   readonly offer: number | undefined;
+}
+
+/** ufrag is the name of a side's ICE session, which a restart changes. */
+function ufrag(description: RTCSessionDescriptionInit | null): string | undefined {
+  return description?.sdp?.match(/^a=ice-ufrag:(.*)$/m)?.[1];
 }
 
 const asObject = (value: unknown): Readonly<Record<string, unknown>> =>

@@ -66,3 +66,11 @@ function levelOf(rtt: number, loss: number): Level {
   if (rtt >= limits.rtt.poor || loss >= limits.loss.poor) return 'poor';
   return rtt >= limits.rtt.fair || loss >= limits.loss.fair ? 'fair' : 'good';
 }
+
+/** usesRelay reports whether what a browser sends goes by a relay of its own. */
+export function usesRelay(report: Iterable<readonly [string, unknown]>): boolean {
+  const all = new Map(report) as ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+  return [...all.values()].some(
+    (pair) => pair['type'] === 'candidate-pair' && pair['nominated'] === true && all.get(String(pair['localCandidateId']))?.['candidateType'] === 'relay',
+  );
+}

@@ -301,7 +301,7 @@ export class FakeConnection {
     return this.#operate(() => {
       if (this.closed) throw new Error('closed');
       const answers = this.signalingState === 'have-remote-offer';
-      this.localDescription = { type: answers ? 'answer' : 'offer', sdp: `${answers ? 'answer' : 'offer'} ${++FakeConnection.made}` };
+      this.localDescription = { type: answers ? 'answer' : 'offer', sdp: `${answers ? 'answer' : 'offer'} ${++FakeConnection.made}\na=ice-ufrag:${this.restarts}` };
       this.#become(answers ? 'stable' : 'have-local-offer');
     });
   }
@@ -311,7 +311,7 @@ export class FakeConnection {
   }
 
   #remote(description: { type: string; sdp: string }): void {
-    if (!/^(offer|answer) \d+$/.test(description.sdp)) throw new Error('this is no SDP');
+    if (!/^(offer|answer) \d+/.test(description.sdp)) throw new Error('this is no SDP');
     if (description.type === 'answer' && this.signalingState !== 'have-local-offer') throw new Error(`an answer in the state ${this.signalingState}`);
     if (description.type === 'offer' && this.signalingState === 'have-local-offer') {
       this.rollbacks++;

@@ -176,6 +176,42 @@ test('what never connects is restarted, and then has failed', async () => {
   assert.deepEqual(p.told.filter((line) => line.includes('failed')), ['ann failed ice_failed', 'bob failed ice_failed']);
 });
 
+test('a relay in use is left before its credential ends, by one side alone, and no other way is', async () => {
+  const p = pair();
+  p.ann.add({ kind: 'camera', stream: asStream(camera()) });
+  await p.deliver();
+  p.become('connected');
+  const by = (type: string): void => {
+    for (const peer of [p.ann, p.bob]) {
+      fake(peer).stats = [
+        ['p', { type: 'candidate-pair', nominated: true, localCandidateId: 'l' }],
+        ['l', { type: 'local-candidate', candidateType: type }],
+      ];
+    }
+  };
+  const renew = async (): Promise<void> => {
+    p.ann.useIceServers([{ urls: 'turn:other' }]);
+    p.bob.useIceServers([{ urls: 'turn:other' }]);
+    for (let i = 0; i < 10; i++) {
+      await p.world.clock.pass(1000);
+      await p.deliver();
+    }
+  };
+  by('srflx');
+  await renew();
+  assert.deepEqual([fake(p.ann).restarts, fake(p.bob).restarts], [0, 0]);
+  assert.match(JSON.stringify(fake(p.ann).configuration), /turn:other/);
+  by('relay');
+  await renew();
+  assert.deepEqual([fake(p.ann).restarts, fake(p.bob).restarts], [1, 0], 'a restart renews both sides');
+  p.bob.useIceServers([{ urls: 'turn:third' }]);
+  await p.world.clock.pass(5000);
+  assert.equal(fake(p.bob).restarts, 1);
+  await p.deliver();
+  assert.ok(p.agreed);
+  assert.ok(!p.told.some((line) => line.includes('restarting')));
+});
+
 test('a page that wakes restarts what is broken, and a closed peer does nothing more', async () => {
   const p = pair();
   p.ann.add({ kind: 'camera', stream: asStream(camera()) });
