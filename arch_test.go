@@ -28,6 +28,7 @@ var floors = []struct {
 	{"usher/internal/recent", 1},
 	{"usher/internal/sigv4", 1},
 	{"usher/internal/socket", 1},
+	{"usher/internal/socket/sockettest", 1},
 	{"usher/internal/bus", 1},
 	{"usher/internal/policy", 1},
 	{"usher/internal/certs", 1},
