@@ -34,7 +34,7 @@ export const en = {
   },
 
   account: {
-    menu: (name: string) => `Account: ${name}`,
+    menu: 'Account: ',
     address: 'Others add you as',
     devices: 'Camera and sound…',
     console: 'Console',
@@ -166,7 +166,7 @@ export const en = {
     create: 'Create a room',
     name: 'Name of the room',
     nameHint: 'You find a room with a name here again. Without one it is for once.',
-    open: (name: string) => `Open ${name}`,
+    join: (name: string) => `Join ${name}`,
     unnamed: 'Room for once',
     inside: (n: number) => (n === 1 ? '1 person inside' : `${n} people inside`),
     failed: 'The rooms could not be read.',
@@ -185,7 +185,6 @@ export const en = {
     showPeople: 'People in the room',
     invite: 'Copy invite link',
     inviteCopied: 'The invite link is copied. Whoever has it can join as a guest.',
-    inviteLink: 'Invite link',
     alone: 'Nobody else is here yet. Send them the invite link.',
     waiting: 'Nobody else is here yet.',
     leave: 'Leave the room',

@@ -6,6 +6,7 @@ export const theme = createTheme({
   primaryShade: { light: 8, dark: 8 },
   defaultRadius: 'md',
   cursorType: 'pointer',
+  respectReducedMotion: true,
   components: {
     // Locking is done by an inline style, which the content security policy forbids.
     Modal: { defaultProps: { lockScroll: false } },

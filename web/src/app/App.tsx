@@ -36,7 +36,7 @@ interface Said {
 }
 
 /** What was said in passing is shown for so long, in milliseconds. */
-const shown = 6000;
+const shown = 5000;
 
 function useSaid() {
   const [said, setSaid] = useState<readonly Said[]>([]);

@@ -1,6 +1,7 @@
 import { Alert, Button, Paper, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useState } from 'react';
 import { useStrings } from '../i18n.tsx';
+import icon from '../icon.svg';
 import { useServices } from './context.tsx';
 import { explain } from './explain.ts';
 import { useStore } from './store.ts';
@@ -21,7 +22,10 @@ export function SignIn() {
     <main className="narrow">
       <Stack gap="lg">
         <div>
-          <Title order={1}>{s.name}</Title>
+          <Title order={1} className="brand">
+            <img src={icon} alt="" width={36} height={36} />
+            {s.name}
+          </Title>
           <Text c="dimmed">{s.signIn.lead}</Text>
         </div>
         {problem !== undefined && (
@@ -47,6 +51,7 @@ export function SignIn() {
                   maxLength={60}
                   size="md"
                   required
+                  withAsterisk={false}
                   autoFocus
                 />
                 <Button type="submit" size="md" loading={busy}>

@@ -1,4 +1,4 @@
-import { Button, Group, Modal, Paper, Text, Title } from '@mantine/core';
+import { Button, Group, Modal, Paper, Text } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useEffect, type ReactNode } from 'react';
 import { useStrings } from '../../i18n.tsx';
@@ -48,7 +48,8 @@ function IncomingCall({ ringing, quietly }: { readonly ringing: Ringing; readonl
       withCloseButton={false}
       closeOnEscape={false}
       closeOnClickOutside={false}
-      aria-labelledby="caller"
+      title={s.call.isCalling(name)}
+      classNames={{ header: 'ringing-head', title: 'ringing-title' }}
       centered
       size="sm"
     >
@@ -56,9 +57,6 @@ function IncomingCall({ ringing, quietly }: { readonly ringing: Ringing; readonl
         <div className="pulse">
           <Face name={name} size="xl" />
         </div>
-        <Title order={2} size="h3" id="caller" ta="center">
-          {s.call.isCalling(name)}
-        </Title>
         <Text c="dimmed">{stranger ? [s.call.stranger, peer.email].filter(Boolean).join(' · ') : peer.email}</Text>
       </div>
       <Group grow mt="lg">

@@ -170,6 +170,7 @@ function AddContact({ opened, onClose }: Dialog) {
             error={add.isError ? explain(s, add.error) : undefined}
             autoComplete="off"
             required
+            withAsterisk={false}
             data-autofocus
           />
           <Group justify="flex-end">

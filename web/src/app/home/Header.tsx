@@ -1,7 +1,8 @@
-import { ActionIcon, Avatar, Badge, Button, CopyButton, Menu, Text } from '@mantine/core';
+import { ActionIcon, Avatar, Badge, Button, CopyButton, Menu, Text, VisuallyHidden } from '@mantine/core';
 import { useState } from 'react';
 import { useStrings } from '../../i18n.tsx';
 import { useMine, useServices } from '../context.tsx';
+import icon from '../../icon.svg';
 import { Icon } from '../icons.tsx';
 import { DevicesDialog } from '../media/DevicesDialog.tsx';
 import { useStore } from '../store.ts';
@@ -15,7 +16,8 @@ export function Header() {
   const [devices, setDevices] = useState(false);
   return (
     <header className="top">
-      <Text fw={700} size="lg" className="brand">
+      <Text fw={700} size="lg" className="brand" component="div">
+        <img src={icon} alt="" width={24} height={24} />
         {s.name}
       </Text>
       <div role="status" aria-live="polite">
@@ -30,7 +32,8 @@ export function Header() {
       </ActionIcon>
       <Menu position="bottom-end" withinPortal={false}>
         <Menu.Target>
-          <Button variant="subtle" color="gray" px="xs" aria-label={s.account.menu(me.name)} leftSection={<Face name={me.name} size="sm" />}>
+          <Button variant="subtle" color="gray" px="xs" leftSection={<Face name={me.name} size="sm" />}>
+            <VisuallyHidden>{s.account.menu}</VisuallyHidden>
             <span className="account-name">{me.name}</span>
           </Button>
         </Menu.Target>
@@ -65,7 +68,7 @@ export function Header() {
 /** Somebody without a picture. */
 export function Face({ name, size = 'md' }: { readonly name: string; readonly size?: 'sm' | 'md' | 'xl' }) {
   return (
-    <Avatar size={size} radius="xl" color="indigo" variant="filled" aria-hidden>
+    <Avatar size={size} color="indigo" variant="filled" aria-hidden>
       {[...name.trim()].slice(0, 1).join('').toUpperCase()}
     </Avatar>
   );

@@ -59,7 +59,7 @@ function Row({ room }: { readonly room: Room }) {
           {s.rooms.inside(room.taken)}
         </Text>
       </div>
-      <Button variant="default" size="compact-md" aria-label={s.rooms.open(name)} onClick={() => go(`/room/${room.id}`)}>
+      <Button variant="default" size="compact-md" aria-label={s.rooms.join(name)} onClick={() => go(`/room/${room.id}`)}>
         {s.room.join}
       </Button>
     </li>

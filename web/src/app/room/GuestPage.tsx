@@ -63,6 +63,7 @@ export function GuestPage() {
                 maxLength={60}
                 size="md"
                 required
+                withAsterisk={false}
                 autoFocus
               />
               <BeforeJoining />

@@ -33,12 +33,11 @@ export function RoomView({ meeting, name, invites }: Props) {
   const invite = async (): Promise<void> => {
     try {
       const invitation = await meeting.invitation();
-      setLink(invitation);
-      await navigator.clipboard.writeText(invitation);
-      say(s.room.inviteCopied);
+      const copied = await copy(invitation);
+      setLink(copied ? undefined : invitation); // to be copied by hand
+      if (copied) say(s.room.inviteCopied);
     } catch (thrown) {
-      // Without the clipboard the link is shown, to be copied by hand.
-      if (!(thrown instanceof DOMException)) say(explain(s, thrown));
+      say(explain(s, thrown));
     }
   };
   const sharing = others.filter(({ screen }) => screen !== undefined);
@@ -63,17 +62,11 @@ export function RoomView({ meeting, name, invites }: Props) {
           ))}
           <OwnTile meeting={meeting} />
         </ul>
-        {others.length === 0 && (
-          <div className="alone">
-            <Text>{invites ? s.room.alone : s.room.waiting}</Text>
-            {invites && <Button onClick={() => void invite()}>{s.room.invite}</Button>}
-            {link !== undefined && (
-              <code className="invitation" tabIndex={0} aria-label={s.room.inviteLink}>
-                {link}
-              </code>
-            )}
-          </div>
-        )}
+        <div className="alone">
+          {others.length === 0 && <Text>{invites ? s.room.alone : s.room.waiting}</Text>}
+          {others.length === 0 && invites && <Button onClick={() => void invite()}>{s.room.invite}</Button>}
+          {link !== undefined && <code className="invitation">{link}</code>}
+        </div>
       </div>
       <Bar label={name}>
         <OwnTools />
@@ -97,6 +90,15 @@ export function RoomView({ meeting, name, invites }: Props) {
       <DevicesDialog opened={dialog === 'devices'} onClose={() => setDialog(undefined)} />
     </main>
   );
+}
+
+async function copy(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false; // the browser has no clipboard for this page
+  }
 }
 
 function Tile({ attendee }: { readonly attendee: Attendee }) {
