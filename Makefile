@@ -7,7 +7,7 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 TESTFLAGS   ?=
 export CGO_ENABLED ?= 1
 
-.PHONY: run build lambda web test sdk check deps race e2e converge bench fuzz generate vuln clean
+.PHONY: run build lambda web screenshots test sdk check deps race e2e converge bench fuzz generate vuln clean
 
 run: build
 	./bin/usher serve --dev
@@ -37,6 +37,11 @@ deps:
 # web builds the page to call from, where there is Node.js.
 web:
 	./scripts/build-web
+
+# screenshots makes those of docs/screenshots anew, by the test that looks at every page.
+screenshots: deps web
+	mkdir -p docs/screenshots
+	E2E_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run TestEveryPageOfTheAppCanBeUsedByEverybody ./e2e
 
 # sdk builds and tests the client for browsers and Node.js, and says how large it is.
 sdk: deps

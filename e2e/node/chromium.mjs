@@ -39,7 +39,7 @@ serve(
         },
         /** open loads a page; those that name the same context share their cookies. The script runs before those of the page. */
         async open({page, url, context = page, script, permissions = []}) {
-            if (!contexts.has(context)) contexts.set(context, await browser.newContext({permissions}));
+            if (!contexts.has(context)) contexts.set(context, await browser.newContext({permissions, reducedMotion: 'reduce'}));
             const opened = await contexts.get(context).newPage();
             opened.setDefaultTimeout(patience);
             if (script) await opened.addInitScript(script);

@@ -22,6 +22,7 @@ function provide(jwks) {
             application_type: 'native',
             token_endpoint_auth_method: 'none',
         })),
+        clientBasedCORS: () => true, // pages exchange their codes themselves
         cookies: {keys: ['of no secret worth']},
         claims: {openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'groups']},
         // The ID token of this flow has the claims of its scopes.

@@ -1,0 +1,46 @@
+package e2e_test
+
+import "testing"
+
+func TestPeopleSignInToTheAppAtTheIssuer(t *testing.T) {
+	t.Parallel()
+	builtWeb(t)
+	issuer := newProvider(t)
+	a := openApp(t, options{Config: "issuers:\n" + issuer.entry() + "web:\n  clientId: " + clientID + "\n"})
+	people := make(map[string]person)
+	for _, name := range []string{"ann", "ben"} {
+		p := a.visit(name, "/")
+		p.sees(`text=You sign in at 127.0.0.1`)
+		p.click(button("Sign in"))
+		p.fill(`input[name="login"]`, name)
+		p.fill(`input[name="password"]`, "any")
+		p.click(`button[type="submit"]`)
+		p.click(`button[type="submit"] >> text=Continue`)
+		p.sees(`role=heading[name="Contacts"]`)
+		p.sees(`text=` + name + `@example.org`)
+		var address string
+		p.run(`return location.pathname + location.search`, nil, &address)
+		if address != "/" {
+			t.Errorf("%s's code is in the address still: %q", name, address)
+		}
+		people[name] = p
+	}
+	ann, ben := people["ann"], people["ben"]
+	ann.reload()
+	ann.sees(`role=heading[name="Contacts"]`)
+
+	ann.click(button("Add a contact"))
+	ann.fill("role=dialog >> input", "ben@example.org")
+	ann.click(inDialog("Add"))
+	ann.click(button("Call User ben"))
+	ben.sees(`text=User ann is calling`)
+	ben.click(button("Accept"))
+	ann.talks()
+	ben.click(button("Hang up"))
+
+	ann.click(`.account-name`)
+	ann.click(`role=menuitem[name="Sign out"]`)
+	ann.sees(button("Sign in"))
+	ann.reload()
+	ann.sees(button("Sign in"))
+}
