@@ -74,10 +74,11 @@ type Access struct {
 	node     usher.ID
 	rooms    *room.Service
 	contacts *contact.Service
-	policy   *policy.Policy
+	policy   atomic.Pointer[policy.Policy]
+	media    atomic.Pointer[map[string]platform.Platform]
 	record   *recorder
 	taken    *taken
-	limits   limiters
+	limits   *limiters
 	abroad   *abroad
 	metrics  *metrics
 
@@ -108,12 +109,13 @@ func New(config Config) *Access {
 		node:    config.IDs.New(),
 		metrics: newMetrics(config.Metrics),
 		halls:   make(map[usher.RoomKey]*hall),
-		policy:  policy.New(config.Policy),
 		record:  newRecorder(config.Record, config.Store.Record(), config.Now, config.Logger),
 		taken:   newTaken(),
 		limits:  newLimiters(config.Limits, config.Now),
 		abroad:  newAbroad(config.Platforms),
 	}
+	a.policy.Store(policy.New(config.Policy))
+	a.media.Store(&config.Platforms)
 	for i := range a.turns {
 		a.turns[i] = make(chan struct{}, 1)
 	}

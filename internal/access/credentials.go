@@ -48,7 +48,7 @@ const refreshAfter = 0.6
 // Credential has a platform mint a credential for a room. Renewing is asking
 // again: it is decided anew, and takes no second seat.
 func (a *Access) Credential(ctx context.Context, id usher.Identity, ref string, spec CredentialSpec) (Issued, error) {
-	p, ok := a.config.Platforms[spec.Platform]
+	p, ok := a.platforms()[spec.Platform]
 	if !ok {
 		return Issued{}, errNoPlatform(spec.Platform)
 	}
@@ -191,7 +191,7 @@ func (a *Access) bind(ctx context.Context, id usher.Identity, expires time.Time,
 // Relay has the platform for TURN mint a credential for the caller, which is
 // about no room.
 func (a *Access) Relay(ctx context.Context, id usher.Identity, name string) (Issued, error) {
-	p, ok := a.config.Platforms[name]
+	p, ok := a.platforms()[name]
 	if !ok {
 		return Issued{}, errNoPlatform(name)
 	}

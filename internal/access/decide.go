@@ -94,7 +94,7 @@ func (a *Access) judge(ctx context.Context, id usher.Identity, q ask) (policy.Ve
 		req.Members = members
 		_, req.Banned = a.taken.ban(q.room.Key(), keys[0], now)
 	}
-	return a.policy.Decide(req, now), nil
+	return a.policy.Load().Decide(req, now), nil
 }
 
 // What callers are told from whom, or from what they ask for, something was

@@ -127,22 +127,23 @@ func (a *Access) ask(ctx context.Context, at *reach, s usher.Stay) {
 func (a *Access) endStay(ctx context.Context, at *reach, s usher.Stay) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
+	can := at.can.Load()
 	r, err := a.rooms.Get(ctx, s.RoomKey())
 	switch {
 	case errors.Is(err, room.ErrNotFound):
 		return fmt.Errorf("access: the room is not known any more: %w", errors.ErrUnsupported)
 	case err != nil:
 		return err
-	case s.Subject != "" && at.ejector == nil, s.Subject == "" && at.closer == nil:
+	case s.Subject != "" && can.ejector == nil, s.Subject == "" && can.closer == nil:
 		return fmt.Errorf("access: %s can't do it: %w", at.name, errors.ErrUnsupported)
 	}
 	if heir, err := a.succeeded(ctx, at, r, s.Subject); err != nil || heir {
 		return err
 	}
 	if s.Subject != "" {
-		return at.ejector.Eject(ctx, roomAbroad(r), s.Subject)
+		return can.ejector.Eject(ctx, roomAbroad(r), s.Subject)
 	}
-	return at.closer.CloseRoom(ctx, roomAbroad(r))
+	return can.closer.CloseRoom(ctx, roomAbroad(r))
 }
 
 // succeeded reports whether a newer room has taken a room's name over on a

@@ -33,7 +33,7 @@ func (a *Access) Inspect(ctx context.Context, id usher.Identity, spec InspectSpe
 	}
 	var inspectors []platform.Inspector
 	for _, name := range a.PlatformNames() {
-		if inspector, ok := a.config.Platforms[name].(platform.Inspector); ok {
+		if inspector, ok := a.platforms()[name].(platform.Inspector); ok {
 			inspectors = append(inspectors, inspector)
 		}
 	}

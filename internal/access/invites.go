@@ -61,7 +61,7 @@ func (a *Access) CreateInvite(ctx context.Context, id usher.Identity, ref string
 
 func (a *Access) validateInvite(spec InviteSpec, now time.Time) error {
 	var problems []usher.FieldProblem
-	permissions, known := a.policy.Permissions(spec.Role)
+	permissions, known := a.policy.Load().Permissions(spec.Role)
 	switch {
 	case !known:
 		problems = append(problems, usher.FieldProblem{Field: "role", Message: "is not a role of this server"})

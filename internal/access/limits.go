@@ -1,6 +1,7 @@
 package access
 
 import (
+	"sync/atomic"
 	"time"
 
 	"usher"
@@ -10,21 +11,28 @@ import (
 
 // limiters are the buckets of one Access.
 type limiters struct {
-	config            limit.Config
+	config            atomic.Pointer[limit.Config]
 	mint, room, claim *limit.Keyed
 	seek              *limit.Keyed
 	warned            *limit.Keyed // limits the lines about the others
 }
 
-func newLimiters(config limit.Config, now func() time.Time) limiters {
-	return limiters{
-		config: config,
-		mint:   limit.New(config.Mint, now),
-		room:   limit.New(config.Room, now),
-		claim:  limit.New(config.Claim, now),
-		seek:   limit.New(config.Seek, now),
+func newLimiters(config limit.Config, now func() time.Time) *limiters {
+	l := &limiters{
+		mint: limit.New(config.Mint, now), room: limit.New(config.Room, now), claim: limit.New(config.Claim, now), seek: limit.New(config.Seek, now),
 		warned: limit.New(limit.Rate{Count: 1, Per: time.Minute}, now),
 	}
+	l.config.Store(&config)
+	return l
+}
+
+// set changes the limits from now on.
+func (l *limiters) set(config limit.Config) {
+	l.config.Store(&config)
+	l.mint.SetRate(config.Mint)
+	l.room.SetRate(config.Room)
+	l.claim.SetRate(config.Claim)
+	l.seek.SetRate(config.Seek)
 }
 
 // exceeded is what a caller is told who met a limit. It is one line in the log
@@ -53,12 +61,13 @@ func (a *Access) limitMaker(id usher.Identity, q ask) error {
 	if !makes(q.action) || !id.Known() || id.Kind == usher.LocalIdentity || id.Kind == usher.PublicIdentity {
 		return nil
 	}
-	who, rate := maker(id), a.limits.config.Mint
+	config := a.limits.config.Load()
+	who, rate := maker(id), config.Mint
 	if id.Kind == usher.GuestIdentity {
 		who = id.Key() // each for itself
 	}
 	if client, ok := clientOf(who); ok {
-		if own, ok := a.limits.config.Clients[client]; ok {
+		if own, ok := config.Clients[client]; ok {
 			rate = own
 		}
 	}

@@ -17,7 +17,7 @@ func (a *Access) OpenRoom(ctx context.Context, id usher.Identity, name string) (
 	if err := a.may(ctx, id, policy.OpenMeeting, nil); err != nil {
 		return platform.Opened{}, err
 	}
-	opener, ok := a.config.Platforms[name].(platform.RoomOpener)
+	opener, ok := a.platforms()[name].(platform.RoomOpener)
 	if !ok {
 		return platform.Opened{}, errNoPlatform(name)
 	}
@@ -30,7 +30,7 @@ func (a *Access) Issue(ctx context.Context, id usher.Identity, name, roomRef str
 	if err != nil {
 		return usher.Credential{}, err
 	}
-	p, ok := a.config.Platforms[name]
+	p, ok := a.platforms()[name]
 	if !ok {
 		return usher.Credential{}, errNoPlatform(name)
 	}
@@ -51,5 +51,5 @@ func errNoPlatform(name string) error {
 
 // PlatformNames returns the names of the configured platforms, in order.
 func (a *Access) PlatformNames() []string {
-	return slices.Sorted(maps.Keys(a.config.Platforms))
+	return slices.Sorted(maps.Keys(a.platforms()))
 }

@@ -33,7 +33,7 @@ func (a *Access) validateMember(m usher.Member) error {
 	if !validKey(m.Identity, "user", "group", "client") {
 		problems = append(problems, usher.FieldProblem{Field: "identity", Message: "must be user:ISSUER#SUBJECT, group:ISSUER#NAME or client:ID"})
 	}
-	if _, known := a.policy.Permissions(m.Role); !known {
+	if _, known := a.policy.Load().Permissions(m.Role); !known {
 		problems = append(problems, usher.FieldProblem{Field: "role", Message: "is not a role of this server"})
 	}
 	if err := usher.ValidateName(m.Name, maxName); err != nil {

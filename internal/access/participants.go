@@ -202,7 +202,7 @@ func (a *Access) RenewSecret(ctx context.Context, id usher.Identity, ref string,
 		return Invited{}, err
 	}
 	invited, err := a.rooms.RenewSecret(ctx, participantKey(r, participant))
-	permissions, _ := a.policy.Permissions(invited.Participant.Role)
+	permissions, _ := a.policy.Load().Permissions(invited.Participant.Role)
 	return Invited{invited, usher.Decision{Permissions: permissions}}, err
 }
 

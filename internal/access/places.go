@@ -135,7 +135,7 @@ func (a *Access) host(ctx context.Context, h platform.Host, id usher.Identity, r
 	if spec.Format != "" {
 		return Issued{}, errOneFormat(spec.Platform)
 	}
-	if all, _ := a.policy.Permissions(d.Role); !all.Within(d.Permissions) {
+	if all, _ := a.policy.Load().Permissions(d.Role); !all.Within(d.Permissions) {
 		return Issued{}, usher.Errorf(usher.Forbidden, "grant_not_expressible", "A place in a room has a role with all that it allows: ask for a role that allows less.")
 	}
 	place := room.Place{Role: d.Role, Name: id.Name, Identity: id.Key(), Maker: maker(id), ProvenAt: id.IssuedAt, Grant: d.id, Expires: d.Expires}

@@ -23,7 +23,7 @@ func (at *Attachment) Permissions() usher.Permissions {
 	if at.out.Load() {
 		return nil
 	}
-	permissions, _ := at.access.policy.Permissions(at.place.Load().Role)
+	permissions, _ := at.access.policy.Load().Permissions(at.place.Load().Role)
 	return permissions
 }
 
@@ -54,7 +54,7 @@ func (at *Attachment) Remove(ctx context.Context, participant usher.ID, reason s
 // gives more than they have.
 func (at *Attachment) GiveRole(ctx context.Context, participant usher.ID, role usher.Role) error {
 	mine := at.Permissions()
-	theirs, known := at.access.policy.Permissions(role)
+	theirs, known := at.access.policy.Load().Permissions(role)
 	switch {
 	case !mine.Has(usher.Moderate):
 		return errNoModerator
@@ -96,7 +96,7 @@ func (a *Access) giveRole(ctx context.Context, key usher.ParticipantKey, role us
 // more. Those that somebody else made for the member, or that the owner has,
 // do not hang on the membership.
 func (a *Access) lower(ctx context.Context, r usher.Room, m usher.Member) error {
-	allowed, _ := a.policy.Permissions(m.Role)
+	allowed, _ := a.policy.Load().Permissions(m.Role)
 	if m.Identity == r.Owner {
 		return nil
 	}
@@ -107,7 +107,7 @@ func (a *Access) lower(ctx context.Context, r usher.Room, m usher.Member) error 
 			return err
 		}
 		for _, p := range page {
-			has, _ := a.policy.Permissions(p.Role)
+			has, _ := a.policy.Load().Permissions(p.Role)
 			gone := p.Status == usher.ParticipantLeft || p.Status == usher.ParticipantRemoved
 			if gone || p.Identity != m.Identity || p.Maker != p.Identity || has.Within(allowed) {
 				continue
@@ -154,7 +154,7 @@ func (at *Attachment) takeNews() {
 			continue
 		}
 		if w, ok := at.conn.(Watcher); ok && p.Role != old.Role {
-			permissions, _ := at.access.policy.Permissions(p.Role)
+			permissions, _ := at.access.policy.Load().Permissions(p.Role)
 			w.Rights(p.Role, permissions)
 		}
 		return

@@ -37,12 +37,39 @@ type abroad struct {
 // reach is one platform, as far as it can do more than issue credentials.
 type reach struct {
 	name    string
+	can     atomic.Pointer[abilities]
+	wake    chan struct{} // has a value while something may be due
+	failing atomic.Bool   // it was asked in vain the last time
+}
+
+// abilities are what a platform can do more, nil what it can't.
+type abilities struct {
 	ejector platform.Ejector
 	closer  platform.RoomCloser
 	keeper  platform.RoomKeeper
-	endless bool          // it does not know when a stay ends
-	wake    chan struct{} // has a value while something may be due
-	failing atomic.Bool   // it was asked in vain the last time
+	endless bool // it does not know when a stay ends
+}
+
+// abilitiesOf returns those of a platform, or nil if it has none.
+func abilitiesOf(p platform.Platform) *abilities {
+	var can abilities
+	can.ejector, _ = p.(platform.Ejector)
+	can.closer, _ = p.(platform.RoomCloser)
+	can.keeper, _ = p.(platform.RoomKeeper)
+	_, can.endless = p.(platform.Enroller)
+	if can.ejector == nil && can.closer == nil && can.keeper == nil {
+		return nil
+	}
+	return &can
+}
+
+// same reports whether two platforms can do the same.
+func (c *abilities) same(d *abilities) bool {
+	if c == nil || d == nil {
+		return c == d
+	}
+	return (c.ejector == nil) == (d.ejector == nil) && (c.closer == nil) == (d.closer == nil) &&
+		(c.keeper == nil) == (d.keeper == nil) && c.endless == d.endless
 }
 
 func newAbroad(platforms map[string]platform.Platform) *abroad {
@@ -52,12 +79,9 @@ func newAbroad(platforms map[string]platform.Platform) *abroad {
 	}
 	b.wake <- struct{}{} // nobody knows what an earlier run has left
 	for name, p := range platforms {
-		at := &reach{name: name, wake: make(chan struct{}, 1)}
-		at.ejector, _ = p.(platform.Ejector)
-		at.closer, _ = p.(platform.RoomCloser)
-		at.keeper, _ = p.(platform.RoomKeeper)
-		_, at.endless = p.(platform.Enroller)
-		if at.ejector != nil || at.closer != nil || at.keeper != nil {
+		if can := abilitiesOf(p); can != nil {
+			at := &reach{name: name, wake: make(chan struct{}, 1)}
+			at.can.Store(can)
 			b.reach[name] = at
 		}
 	}
@@ -80,14 +104,14 @@ func (a *Access) letIn(ctx context.Context, id usher.Identity, r usher.Room, spe
 	if err := a.open(ctx, at, r, spec.Format); err != nil {
 		return err
 	}
-	if at.ejector == nil || spec.Subject == "" {
+	if at.can.Load().ejector == nil || spec.Subject == "" {
 		return nil // nobody could say who shall be put out
 	}
 	key := usher.StayKey{App: r.App, Room: r.ID, Platform: spec.Platform, Identity: id.Key(), Subject: spec.Subject}
 	s, err := a.config.Store.Stays().Change(ctx, key, func(s usher.Stay) (usher.Stay, error) {
 		s.Maker, s.ProvenAt, s.Grant, s.Participant = maker(id), id.IssuedAt, issued.Grant, seat
 		s.Expires = latest(s.Expires, issued.ExpiresAt)
-		if at.endless && s.Over.IsZero() {
+		if at.can.Load().endless && s.Over.IsZero() {
 			s.Due, s.Reason = s.Expires, "The time for which you were let in is over."
 		}
 		return s, nil
@@ -152,8 +176,8 @@ func (o *opening) failed() bool {
 // open writes down that a room is on a platform, so that it is closed there
 // when it ends, and opens it if the format needs that.
 func (a *Access) open(ctx context.Context, at *reach, r usher.Room, format string) error {
-	key := openKey{r.Key(), at.name, at.keeper != nil && at.keeper.KeepsRoom(format)}
-	if at.closer == nil && !key.open {
+	key := openKey{r.Key(), at.name, at.can.Load().keeper != nil && at.can.Load().keeper.KeepsRoom(format)}
+	if at.can.Load().closer == nil && !key.open {
 		return nil
 	}
 	b := a.abroad
@@ -183,7 +207,7 @@ func (a *Access) openNow(ctx context.Context, at *reach, r usher.Room, open bool
 	if err := a.noteRoom(ctx, at, r); err != nil || !open {
 		return err
 	}
-	if err := at.keeper.OpenRoom(ctx, roomAbroad(r)); err != nil {
+	if err := at.can.Load().keeper.OpenRoom(ctx, roomAbroad(r)); err != nil {
 		return fmt.Errorf("access: open the room on %s: %w", at.name, err)
 	}
 	now, err := a.rooms.Get(ctx, r.Key())
@@ -200,7 +224,7 @@ func (a *Access) openNow(ctx context.Context, at *reach, r usher.Room, open bool
 
 // noteRoom writes down that a room is on a platform.
 func (a *Access) noteRoom(ctx context.Context, at *reach, r usher.Room) error {
-	if at.closer == nil {
+	if at.can.Load().closer == nil {
 		return nil
 	}
 	key := usher.StayKey{App: r.App, Room: r.ID, Platform: at.name}
@@ -254,7 +278,7 @@ func (a *Access) Occupancy(ctx context.Context, id usher.Identity, ref string) (
 	}
 	var all []Occupancy
 	for _, s := range stays {
-		if counter, ok := a.config.Platforms[s.Platform].(platform.Counter); ok && s.Subject == "" {
+		if counter, ok := a.platforms()[s.Platform].(platform.Counter); ok && s.Subject == "" {
 			n, err := counter.Count(ctx, roomAbroad(r))
 			all = append(all, Occupancy{Platform: s.Platform, Count: n, Err: err})
 		}

@@ -66,11 +66,11 @@ type Result struct {
 
 // Checks asks dependencies. It is safe for concurrent use.
 type Checks struct {
-	checks []Check
-	now    func() time.Time
+	now func() time.Time
 
 	asking  chan struct{} // has a value while somebody asks
 	mu      sync.Mutex
+	checks  []Check
 	results []Result
 	at      time.Time
 }
@@ -78,6 +78,15 @@ type Checks struct {
 // New returns checks that have asked nobody yet.
 func New(checks []Check, now func() time.Time) *Checks {
 	return &Checks{checks: checks, now: now, asking: make(chan struct{}, 1)}
+}
+
+// Set puts other checks in the place of those before, which have asked nobody yet.
+func (c *Checks) Set(checks []Check) {
+	c.asking <- struct{}{} // nobody else asks
+	defer func() { <-c.asking }()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.checks, c.results = checks, nil
 }
 
 // Results returns how everything is, in the order of the checks. It asks if the
@@ -94,9 +103,12 @@ func (c *Checks) Results(ctx context.Context) ([]Result, error) {
 	}
 	// Others wait for the answers, too, so that they don't end with this caller.
 	ctx = context.WithoutCancel(ctx)
-	results := make([]Result, len(c.checks))
+	c.mu.Lock()
+	checks := c.checks
+	c.mu.Unlock()
+	results := make([]Result, len(checks))
 	var asking sync.WaitGroup
-	for i, check := range c.checks {
+	for i, check := range checks {
 		asking.Go(func() { results[i] = c.ask(ctx, check) })
 	}
 	asking.Wait()

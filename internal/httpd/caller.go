@@ -77,8 +77,8 @@ func (h *route) authenticate(r *http.Request) (usher.Identity, error) {
 // guard asks who calls, unless the address has failed to say so too often.
 func (h *route) guard(r *http.Request, ask func(*http.Request) (usher.Identity, error)) (usher.Identity, error) {
 	address := h.addressKey(r)
-	if wait, ok := h.failed.Peek(address); !ok {
-		if _, first := h.warned.Allow(address); first { // a line for a burst, not for each call
+	if wait, ok := h.Limiters.failed.Peek(address); !ok {
+		if _, first := h.Limiters.warned.Allow(address); first { // a line for a burst, not for each call
 			h.Logger.Warn("an address fails to authenticate too often and is not listened to for a while", "address", address)
 		}
 		return usher.Identity{}, limit.Exceeded(wait)
@@ -87,7 +87,7 @@ func (h *route) guard(r *http.Request, ask func(*http.Request) (usher.Identity, 
 	if err != nil && usher.AsError(err).Kind == usher.Unauthenticated {
 		h.Metrics.unknown(h.dialect.Name, usher.AsError(err).Code)
 		if !errors.Is(err, identity.ErrUnknown) { // who presents nothing guesses nothing
-			h.failed.Allow(address)
+			h.Limiters.failed.Allow(address)
 		}
 	}
 	return id, err
@@ -118,8 +118,8 @@ func (h *route) limitOpen(r *http.Request) error {
 		return nil
 	}
 	address := h.addressKey(r)
-	if wait, ok := h.open.Allow(address); !ok {
-		if _, first := h.warned.Allow("open " + address); first {
+	if wait, ok := h.Limiters.open.Allow(address); !ok {
+		if _, first := h.Limiters.warned.Allow("open " + address); first {
 			h.Logger.Warn("an address calls what anyone may call too often and is refused for a while", "address", address)
 		}
 		return limit.Exceeded(wait)

@@ -26,8 +26,10 @@ type Config struct {
 	Metrics  *Metrics
 	// RequestIDs makes the ids by which a request is found in the log.
 	RequestIDs *usher.IDSource
-	// Limits are those that go by address.
-	Limits limit.Config
+	// Limits are those that go by address; Limiters, if set, keep them in their
+	// place, and can change them later.
+	Limits   limit.Config
+	Limiters *Limiters
 	// Proxies are the networks whose X-Forwarded-For is believed.
 	Proxies []netip.Prefix
 	// Now is the limits' clock; nil is [time.Now].
@@ -45,12 +47,11 @@ func New(config Config, dialects ...Dialect) (http.Handler, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	mux := http.NewServeMux()
-	s := &server{
-		Config: config, mux: mux, dialects: dialects,
-		open: limit.New(config.Limits.Open, config.Now), failed: limit.New(config.Limits.Failed, config.Now),
-		warned: limit.New(limit.Rate{Count: 1, Per: time.Minute}, config.Now),
+	if config.Limiters == nil {
+		config.Limiters = NewLimiters(config.Limits, config.Now)
 	}
+	mux := http.NewServeMux()
+	s := &server{Config: config, mux: mux, dialects: dialects}
 	for _, d := range dialects {
 		methods := make(map[string][]string) // by path
 		for _, r := range d.Routes {
@@ -87,9 +88,6 @@ type server struct {
 	Config
 	mux      *http.ServeMux
 	dialects []Dialect
-	// open and failed limit the calls that anyone may make, and those that fail
-	// to say who calls, by address; warned limits the lines about both.
-	open, failed, warned *limit.Keyed
 }
 
 // owner is the dialect that answers where no route does: the one that the path

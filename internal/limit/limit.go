@@ -10,6 +10,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"usher"
@@ -36,7 +37,7 @@ const (
 
 // Keyed limits by key. It is safe for concurrent use.
 type Keyed struct {
-	rate Rate
+	rate atomic.Pointer[Rate]
 	now  func() time.Time
 	seed maphash.Seed
 	part [shards]shard
@@ -58,19 +59,25 @@ const sweepEvery = time.Second
 
 // New returns a limiter that reads its clock from now.
 func New(rate Rate, now func() time.Time) *Keyed {
-	k := &Keyed{rate: rate, now: now, seed: maphash.MakeSeed()}
+	k := &Keyed{now: now, seed: maphash.MakeSeed()}
+	k.SetRate(rate)
 	for i := range k.part {
 		k.part[i].full = make(map[string]time.Time)
 	}
 	return k
 }
 
+// SetRate changes the rate from now on. What buckets lack stays lacking.
+func (k *Keyed) SetRate(rate Rate) { k.rate.Store(&rate) }
+
 // overflow is the key that all keys share for which there is no room.
 const overflow = ""
 
 // Allow takes a token from the key's bucket. If there is none it returns how
 // long it takes until there is.
-func (k *Keyed) Allow(key string) (wait time.Duration, ok bool) { return k.AllowAt(key, k.rate) }
+func (k *Keyed) Allow(key string) (wait time.Duration, ok bool) {
+	return k.AllowAt(key, *k.rate.Load())
+}
 
 // AllowAt is [Keyed.Allow] at a rate of the key's own.
 func (k *Keyed) AllowAt(key string, rate Rate) (wait time.Duration, ok bool) {
@@ -92,14 +99,15 @@ func (k *Keyed) AllowAt(key string, rate Rate) (wait time.Duration, ok bool) {
 
 // Peek reports whether Allow would take a token, without taking one.
 func (k *Keyed) Peek(key string) (wait time.Duration, ok bool) {
-	if !k.rate.Limited() {
+	rate := *k.rate.Load()
+	if !rate.Limited() {
 		return 0, true
 	}
 	now := k.now()
 	s := &k.part[maphash.String(k.seed, key)%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, over := s.less(s.bucket(key, now), k.rate, now)
+	_, over := s.less(s.bucket(key, now), rate, now)
 	return max(over, 0), over <= 0
 }
 

@@ -157,6 +157,9 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	return h.sockets.Shutdown(ctx, socket.CodeRestart, "The server restarts; connect again.")
 }
 
+// LimitFailed changes how often one address may fail to authenticate.
+func (h *Hub) LimitFailed(rate limit.Rate) { h.failed.SetRate(rate) }
+
 // stepTime bounds one step in the store on behalf of one message.
 const stepTime = 10 * time.Second
 
