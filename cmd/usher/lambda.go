@@ -53,7 +53,7 @@ func runFunction(ctx context.Context, env environment) error {
 	if err != nil {
 		return err
 	}
-	logger := slog.New(cfg.Log.Handler(env.Stderr))
+	logger := slog.New(cfg.Log.Handler(env.Stderr, cfg.Log.From()))
 	for _, w := range warnings {
 		logger.Warn(w)
 	}

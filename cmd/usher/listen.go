@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,27 @@ type listener struct {
 	names []string
 	// connections says that it serves the @connections API, and nothing else.
 	connections bool
+	// certificate is what it shows; nil without TLS.
+	certificate *certificate
+}
+
+// certificate is one that can be read anew.
+type certificate struct {
+	folder  string
+	current atomic.Pointer[tls.Certificate]
+}
+
+// read reads the certificate, and keeps the one before if it can't.
+func (c *certificate) read() error {
+	cert, err := certs.Localhost(c.folder, time.Now())
+	if err == nil {
+		c.current.Store(&cert)
+	}
+	return err
+}
+
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.current.Load(), nil
 }
 
 func (l listener) connContext() func(context.Context, net.Conn) context.Context {
@@ -37,6 +59,17 @@ func (ls listeners) close() {
 	for _, l := range ls {
 		_ = l.Close()
 	}
+}
+
+// refresh reads the certificates anew.
+func (ls listeners) refresh() error {
+	var errs []error
+	for _, l := range ls {
+		if l.certificate != nil {
+			errs = append(errs, l.certificate.read())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // names returns every base address by which callers may know this server.
@@ -88,14 +121,17 @@ func listen(cfg config.Config, dir *datadir.Dir) (_ listeners, err error) {
 	if len(cfg.Server.HTTPSAddresses()) == 0 {
 		return ls, nil
 	}
-	cert, err := certs.Localhost(dir.Path("tls"), time.Now())
-	if err != nil {
+	cert := &certificate{folder: dir.Path("tls")}
+	if err := cert.read(); err != nil {
 		return ls, err
 	}
 	secure, err := listenAll(cfg, "https", cfg.Server.HTTPS, cfg.Server.HTTPSAddresses(), &tls.Config{
-		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12,
+		GetCertificate: cert.get, MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2", "http/1.1"},
 	})
+	for i := range secure {
+		secure[i].certificate = cert
+	}
 	ls = append(ls, secure...)
 	return ls, err
 }

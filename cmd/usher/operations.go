@@ -19,10 +19,11 @@ import (
 // operations is what operators are told of this server.
 func (s *server) operations(cfg config.Config, media map[string]platform.Platform, registry *prometheus.Registry) access.Operations {
 	s.figures = figures.New(registry, time.Now)
+	s.health = health.New(s.checks(cfg, media), time.Now)
 	return access.Operations{
 		Figures:  s.figures,
-		Health:   health.New(s.checks(cfg, media), time.Now),
-		Settings: cfg.Settings,
+		Health:   s.health,
+		Settings: func() []access.Setting { return s.config.Load().Settings() },
 	}
 }
 
@@ -36,9 +37,10 @@ func (s *server) checks(cfg config.Config, media map[string]platform.Platform) [
 		}
 		list = append(list, check)
 	}
-	for _, name := range s.callers.issuers.Names() {
+	issuers := s.callers.foreign.Load().issuers
+	for _, name := range issuers.Names() {
 		list = append(list, health.Check{Kind: health.Issuer, Name: name, Ask: func(ctx context.Context) error {
-			return s.callers.issuers.Probe(ctx, name)
+			return issuers.Probe(ctx, name)
 		}})
 	}
 	for _, target := range cfg.Webhooks {

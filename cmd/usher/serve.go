@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"usher/internal/config"
@@ -28,11 +31,20 @@ const shutdownTime = 8 * time.Second
 
 // Run serves until ctx ends.
 func (c serveCommand) Run(ctx context.Context, env environment) (err error) {
-	cfg, warnings, err := c.load(env, map[string]*string{"server.http": c.HTTP, "server.https": c.HTTPS})
+	// From now on a hang-up is no reason to end.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	load := func() (config.Config, []string, error) {
+		return c.load(env, map[string]*string{"server.http": c.HTTP, "server.https": c.HTTPS})
+	}
+	cfg, warnings, err := load()
 	if err != nil {
 		return err
 	}
-	logger := slog.New(cfg.Log.Handler(env.Stderr))
+	var level slog.LevelVar
+	level.Set(cfg.Log.From())
+	logger := slog.New(cfg.Log.Handler(env.Stderr, &level))
 	for _, w := range warnings {
 		logger.Warn(w)
 	}
@@ -45,11 +57,12 @@ func (c serveCommand) Run(ctx context.Context, env environment) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := newServer(ctx, cfg, serverOptions{Dir: dir, Logger: logger, Own: listeners.names()})
+	s, err := newServer(ctx, cfg, serverOptions{Dir: dir, Logger: logger, Level: &level, Own: listeners.names()})
 	if err != nil {
 		listeners.close()
 		return err
 	}
+	s.alsoRun(func(ctx context.Context) { s.follow(ctx, hangups, load, listeners.refresh) })
 	banner(env, cfg, listeners)
 	return s.serve(ctx, listeners)
 }

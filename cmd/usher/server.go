@@ -32,6 +32,7 @@ import (
 	"usher/internal/config"
 	"usher/internal/datadir"
 	"usher/internal/figures"
+	"usher/internal/health"
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/keys"
@@ -63,11 +64,19 @@ type server struct {
 	webhooks    *webhook.Service
 	web         *web.Web // nil unless configured
 	figures     *figures.Series
+	health      *health.Checks
+	limiters    *httpd.Limiters
 	handler     http.Handler
 	connections http.Handler // of the @connections API; nil unless configured
 	draining    atomic.Bool
 	// commitFailed is set from a commit that failed to the next that did not.
 	commitFailed atomic.Bool
+
+	// config is what is in force, which reload changes.
+	config  atomic.Pointer[config.Config]
+	reloads *reloads
+	own     ownKeys
+	level   *slog.LevelVar
 
 	stop       context.CancelFunc
 	background sync.WaitGroup
@@ -84,6 +93,8 @@ type serverOptions struct {
 	// Own are the base addresses by which callers may know this server, beside
 	// its public URL.
 	Own []string
+	// Level is of the logger, if it can change.
+	Level *slog.LevelVar
 	// Synchronous is Off only for benchmarks.
 	Synchronous sqlstore.Synchronous
 }
@@ -104,6 +115,8 @@ type parts struct {
 func (s *server) prepare(ctx context.Context, cfg config.Config, o serverOptions) (p parts, err error) {
 	p = parts{registry: prometheus.NewRegistry(), ids: usher.SystemIDs(), nodes: &bus.Local{}}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.level, s.limiters, s.reloads = o.Level, httpd.NewLimiters(cfg.Limits, time.Now), newReloads(p.registry)
+	s.config.Store(&cfg)
 	db, err := s.openStore(ctx, cfg, o, p.registry)
 	if err != nil {
 		return p, err
@@ -114,23 +127,22 @@ func (s *server) prepare(ctx context.Context, cfg config.Config, o serverOptions
 		s.db = cached.New(db, time.Now)
 	}
 	if err != nil {
-		return p, errors.Join(err, db.Close())
-	}
-	own := ownKeys{}
-	if o.Dir != nil {
-		own.dir = o.Dir.Path("")
-	}
-	if own.sealer, err = newSealer(cfg, filepath.Join(own.dir, sealName)); err != nil {
 		return p, err
 	}
-	p.sealer = own.sealer
+	if o.Dir != nil {
+		s.own.dir = o.Dir.Path("")
+	}
+	if s.own.sealer, err = newSealer(cfg, filepath.Join(s.own.dir, sealName)); err != nil {
+		return p, err
+	}
+	p.sealer = s.own.sealer
 	if p.ring, err = keys.Open(ctx, keys.Config{Store: s.db.Keys(), Sealer: p.sealer, Retain: retain(cfg), Logger: o.Logger}); err != nil {
 		return p, err
 	}
 	if s.callers, err = newCallers(cfg, p.ring, s.db.Clients(), o.Logger); err != nil {
 		return p, err
 	}
-	p.media, err = s.platforms(cfg, own)
+	p.media, err = s.platforms(cfg, s.own)
 	return p, err
 }
 
@@ -141,7 +153,7 @@ func (s *server) door(cfg config.Config, p parts) access.Config {
 		Rooms: cfg.Rooms, Policy: cfg.Policy, Limits: ownLimits(cfg.Limits), Record: cfg.Record,
 		Contacts: cfg.Contacts, Presence: presence{s},
 		Platforms: p.media, Readers: readers(), Keys: p.ring, Guests: s.callers.guests, Derive: p.sealer.Derive,
-		Callers: s.callers.chain, Operations: s.operations(cfg, p.media, p.registry),
+		Callers: &s.callers.chain, Operations: s.operations(cfg, p.media, p.registry),
 	}
 }
 
@@ -202,8 +214,8 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 // common is what all handlers have in common, whatever they serve.
 func (s *server) common(cfg config.Config, p parts) httpd.Config {
 	return httpd.Config{
-		Identity: s.access.Authenticator(s.callers.chain), Logger: s.logger, Metrics: httpd.NewMetrics(p.registry),
-		RequestIDs: p.ids, LoopbackOnly: cfg.Dev, Limits: cfg.Limits, Proxies: cfg.Server.Proxies(),
+		Identity: s.access.Authenticator(&s.callers.chain), Logger: s.logger, Metrics: httpd.NewMetrics(p.registry),
+		RequestIDs: p.ids, LoopbackOnly: cfg.Dev, Limiters: s.limiters, Proxies: cfg.Server.Proxies(),
 	}
 }
 
@@ -339,6 +351,14 @@ func (s *server) start(ring *keys.Manager) {
 	if s.hub != nil {
 		s.background.Go(func() { s.hub.Run(ctx) })
 	}
+}
+
+// alsoRun runs something else in the background, until it is stopped.
+func (s *server) alsoRun(work func(context.Context)) {
+	ctx, stop := context.WithCancel(context.Background())
+	others := s.stop
+	s.stop = func() { stop(); others() }
+	s.background.Go(func() { work(ctx) })
 }
 
 // ready fails while the server should get no traffic.

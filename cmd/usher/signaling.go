@@ -40,7 +40,7 @@ func (s *server) connectionsAPI(cfg config.Config, common httpd.Config) (err err
 func (s *server) hubDeps(cfg config.Config, p parts) signaling.Deps {
 	return signaling.Deps{
 		Access: s.access, Calls: s.db.Calls(), Bus: p.nodes, IDs: p.ids, Now: time.Now, Logger: s.logger, Metrics: p.registry,
-		Identity: s.access.Authenticator(s.callers.chain), Failed: cfg.Limits.Failed, Proxies: cfg.Server.Proxies(),
+		Identity: s.access.Authenticator(&s.callers.chain), Failed: cfg.Limits.Failed, Proxies: cfg.Server.Proxies(),
 		Origins: cfg.Server.Origins, Loopback: cfg.Dev, Origin: cfg.Compat.Connections.Listen != "", Settled: debug.FreeOSMemory,
 	}
 }

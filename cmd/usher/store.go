@@ -60,7 +60,7 @@ func (c migrateCommand) Run(ctx context.Context, env environment) (err error) {
 	if err != nil {
 		return err
 	}
-	logger := slog.New(cfg.Log.Handler(env.Stderr))
+	logger := slog.New(cfg.Log.Handler(env.Stderr, cfg.Log.From()))
 	for _, w := range warnings {
 		logger.Warn(w)
 	}

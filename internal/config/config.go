@@ -263,14 +263,18 @@ func listenAddresses(address string) []string {
 	}
 }
 
-// Handler returns what writes logs to w as configured.
-func (l Log) Handler(w io.Writer) slog.Handler {
-	options := &slog.HandlerOptions{Level: logLevels[l.Level]}
+// Handler returns what writes logs to w as configured, from a level on that can
+// change.
+func (l Log) Handler(w io.Writer, from slog.Leveler) slog.Handler {
+	options := &slog.HandlerOptions{Level: from}
 	if l.Format == "json" {
 		return slog.NewJSONHandler(w, options)
 	}
 	return slog.NewTextHandler(w, options)
 }
+
+// From is the least that is logged.
+func (l Log) From() slog.Level { return logLevels[l.Level] }
 
 var logLevels = map[string]slog.Level{
 	"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,

@@ -385,14 +385,14 @@ func TestFilesThatAreNamedAreChecked(t *testing.T) {
 
 func TestLogHandler(t *testing.T) {
 	var out bytes.Buffer
-	log := slog.New(config.Log{Level: "warn", Format: "json"}.Handler(&out))
+	log := slog.New(config.Log{Format: "json"}.Handler(&out, config.Log{Level: "warn"}.From()))
 	log.Info("unheard")
 	log.Warn("heard")
 	if got := out.String(); strings.Contains(got, "unheard") || !strings.HasPrefix(got, "{") || !strings.Contains(got, `"heard"`) {
 		t.Errorf("JSON log = %q", got)
 	}
 	out.Reset()
-	slog.New(config.Log{Level: "debug", Format: "text"}.Handler(&out)).Debug("heard")
+	slog.New(config.Log{Format: "text"}.Handler(&out, config.Log{Level: "debug"}.From())).Debug("heard")
 	if got := out.String(); !strings.Contains(got, "msg=heard") {
 		t.Errorf("text log = %q", got)
 	}

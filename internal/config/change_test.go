@@ -1,0 +1,49 @@
+package config_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"usher"
+	"usher/internal/config"
+	"usher/internal/identity"
+	"usher/internal/limit"
+)
+
+func TestWhatChangesWhileAServerRuns(t *testing.T) {
+	edits := map[string]func(*config.Config){
+		"issuers":              func(c *config.Config) { c.Issuers = []identity.IssuerConfig{{Issuer: "https://id.example"}} },
+		"operators":            func(c *config.Config) { c.Operators = []string{"user:a#b"} },
+		"limits.mint":          func(c *config.Config) { c.Limits.Mint = limit.Rate{Count: 1, Per: 1} },
+		"log.level":            func(c *config.Config) { c.Log.Level = "debug" },
+		"agora.appCertificate": func(c *config.Config) { c.Agora.AppCertificate = usher.Secret("new") },
+	}
+	fixed := map[string]func(*config.Config){
+		"server.http":        func(c *config.Config) { c.Server.HTTP = ":1" },
+		"data":               func(c *config.Config) { c.Data = "elsewhere" },
+		"log.format":         func(c *config.Config) { c.Log.Format = "json" },
+		"policy.maxLifetime": func(c *config.Config) { c.Policy.MaxLifetime++ },
+		"vpaas.apiAddress":   func(c *config.Config) { c.VPaaS.APIAddress = "https://vpaas.example" },
+		"turn.secret":        func(c *config.Config) { c.TURN.Secret = "held" },
+	}
+	for key, edit := range edits {
+		next := config.Default()
+		edit(&next)
+		got, changed, restart := config.Default().Change(next)
+		if diff := cmp.Diff(next, got); diff != "" || !cmp.Equal(changed, []string{key}) || len(restart) > 0 {
+			t.Errorf("%s: changed %q, restart %q (-want +got):\n%s", key, changed, restart, diff)
+		}
+	}
+	for key, edit := range fixed {
+		next := config.Default()
+		edit(&next)
+		got, changed, restart := config.Default().Change(next, "turn.secret")
+		if diff := cmp.Diff(config.Default(), got); diff != "" || len(changed) > 0 || !cmp.Equal(restart, []string{key}) {
+			t.Errorf("%s: changed %q, restart %q (-want +got):\n%s", key, changed, restart, diff)
+		}
+	}
+	if _, _, restart := config.Default().Change(config.Dev()); !cmp.Equal(restart[0], "mode") {
+		t.Errorf("to development mode: restart %q", restart)
+	}
+}
