@@ -185,10 +185,11 @@ export const en = {
   decisions: {
     lead: 'What was decided and what happened, the newest first.',
     find: 'Find',
+    more: 'More to find it by',
     text: 'Text',
-    textHint: 'In a name, an action, a reason or an id.',
+    textHint: 'Name, action, reason or id',
     who: 'Identity',
-    whoHint: 'As user:ISSUER#SUBJECT or client:ID, exactly.',
+    whoHint: 'user:ISSUER#SUBJECT',
     room: 'Room’s id',
     code: 'Reason’s code',
     since: 'Since',

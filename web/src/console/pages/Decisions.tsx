@@ -96,14 +96,19 @@ function Filters({ search, again }: { readonly search: URLSearchParams; readonly
   const field = (name: (typeof names)[number]) => ({ name, defaultValue: search.get(name) ?? '', autoComplete: 'off' });
   return (
     <form className="filters" role="search" onSubmit={find}>
-      <TextInput label={s.decisions.text} description={s.decisions.textHint} maxLength={200} {...field('search')} />
-      <TextInput label={s.decisions.who} description={s.decisions.whoHint} {...field('who')} />
-      <TextInput label={s.decisions.room} {...field('room')} />
-      <TextInput label={s.decisions.code} {...field('code')} />
-      <TextInput label={s.decisions.since} type="datetime-local" {...field('since')} />
-      <TextInput label={s.decisions.until} type="datetime-local" {...field('until')} />
+      <TextInput label={s.decisions.text} placeholder={s.decisions.textHint} maxLength={200} {...field('search')} />
       <Checkbox label={s.decisions.refused} checked={refused} onChange={(event) => setRefused(event.currentTarget.checked)} />
       <Button type="submit">{s.decisions.find}</Button>
+      <details open={names.some((name) => name !== 'search' && search.has(name))}>
+        <summary>{s.decisions.more}</summary>
+        <div>
+          <TextInput label={s.decisions.who} placeholder={s.decisions.whoHint} {...field('who')} />
+          <TextInput label={s.decisions.room} {...field('room')} />
+          <TextInput label={s.decisions.code} {...field('code')} />
+          <TextInput label={s.decisions.since} type="datetime-local" {...field('since')} />
+          <TextInput label={s.decisions.until} type="datetime-local" {...field('until')} />
+        </div>
+      </details>
     </form>
   );
 }
