@@ -9,6 +9,7 @@ await esbuild.build({
     bundle: true,
     format: 'iife',
     external: ['crypto'],
+    nodePaths: ['node_modules'], // also for what is not in this folder
     define: {'process.env.NODE_ENV': '"production"', process: '{"env":{}}'},
     logLevel: 'error',
 });
