@@ -41,7 +41,7 @@ web:
 # screenshots makes those of docs/screenshots anew, by the test that looks at every page.
 screenshots: deps web
 	mkdir -p docs/screenshots
-	E2E_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run TestEveryPageOfTheAppCanBeUsedByEverybody ./e2e
+	E2E_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run 'TestEveryPageOfTheAppCanBeUsedByEverybody|TestTheConsoleIsForEverybody' ./e2e
 
 # sdk builds and tests the client for browsers and Node.js, and says how large it is.
 sdk: deps

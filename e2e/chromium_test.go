@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -77,43 +76,6 @@ func (p page) drive(body string, arg, result any) {
 	if err := p.try("drive", map[string]any{"page": p.name, "body": body, "arg": arg}, result); err != nil {
 		p.t.Fatalf("the page %s: %v\n%s\nits log: %q", p.name, err, body, p.log())
 	}
-}
-
-// resize makes the window another, in the colours of a scheme: light or dark.
-func (p page) resize(width, height int, scheme string) {
-	p.t.Helper()
-	p.call("resize", map[string]any{"page": p.name, "width": width, "height": height, "scheme": scheme}, nil)
-}
-
-// accessible fails if anything keeps people from using the page as it is now, or
-// makes them move it sideways.
-func (p page) accessible(what string) {
-	p.t.Helper()
-	var faults []string
-	p.call("faults", map[string]string{"page": p.name}, &faults)
-	for _, fault := range faults {
-		p.t.Errorf("%s in %s: %s", what, p.name, fault)
-	}
-	var wide bool
-	if p.drive(`return page.evaluate(() => document.documentElement.scrollWidth > innerWidth)`, nil, &wide); wide {
-		p.t.Errorf("%s in %s is wider than its window", what, p.name)
-	}
-}
-
-// screens is the variable that has pictures of pages taken anew, if it is set.
-const screens = "E2E_SCREENS"
-
-// shoot keeps a picture of the page as it is now, as docs/screens/NAME.png.
-func (p page) shoot(name string) {
-	p.t.Helper()
-	if os.Getenv(screens) == "" {
-		return
-	}
-	path, err := filepath.Abs(filepath.Join("../docs/screens", name+".png"))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.call("picture", map[string]string{"page": p.name, "path": path}, nil)
 }
 
 // log returns what the page printed, and what went wrong in it.
