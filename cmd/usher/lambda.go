@@ -84,6 +84,9 @@ func newFunction(ctx context.Context, cfg config.Config, logger *slog.Logger) (*
 	if err := s.access.Join(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.tellOthers(ctx, cfg, p); err != nil { // of whom there are none here
+		return nil, err
+	}
 	if cfg.Signaling.Enabled {
 		s.remote = signaling.NewRemote(cfg.Signaling, cfg.Calls, signaling.RemoteDeps{
 			Deps: s.hubDeps(cfg, p), Attachments: s.db.Attachments(), Once: s.db.Once(), Gateway: &connections{region: cfg.Store.Region},
@@ -149,7 +152,7 @@ func (r *refresher) refresh(ctx context.Context) error {
 // they refuse because it needs a server.
 func (s *server) functionDialects(cfg config.Config, p parts) []httpd.Dialect {
 	operations := httpd.Operations{Ready: s.db.Ping, Metrics: promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}), JWKS: p.ring.JWKS}
-	dialects := append(operations.Dialects(), api.New(api.Config{Access: s.access, Origins: cfg.Server.Origins}).Dialect(),
+	dialects := append(operations.Dialects(), api.New(api.Config{Access: s.access, Webhooks: s.webhooks, Origins: cfg.Server.Origins}).Dialect(),
 		apigateway.Unserved(httpd.Dialect{Name: "signaling", Routes: []httpd.Route{{Pattern: "GET /signal", Caller: httpd.Anyone}}}),
 		apigateway.Unserved(compatvpaas.New(compatvpaas.Config{Access: s.access, Logger: s.logger}).Dialect()),
 		apigateway.Unserved(compatroomservice.New(compatroomservice.Config{Access: s.access, Logger: s.logger}).Dialect()))

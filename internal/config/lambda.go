@@ -71,7 +71,7 @@ func (v *validator) lambda(c Config) {
 	v.check("janus.keyFile", !c.Janus.Enabled() || !c.Janus.NeedsKey(), "must be set on AWS Lambda, where there is no data folder to keep a key in")
 	const process = "can't be on AWS Lambda, where no process lives on between two calls: run usher serve for that"
 	for path, on := range map[string]bool{
-		"server.http": c.Server.HTTP != "", "server.https": c.Server.HTTPS != "", "turnServer": c.TURNServer.Enabled(),
+		"server.http": c.Server.HTTP != "", "server.https": c.Server.HTTPS != "", "turnServer": c.TURNServer.Enabled(), "webhooks": len(c.Webhooks) > 0,
 		"compat.vpaas.enabled": c.Compat.VPaaS.Enabled, "compat.roomservice.enabled": c.Compat.RoomService.Enabled,
 	} {
 		v.check(path, !on, process)

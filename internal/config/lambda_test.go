@@ -48,6 +48,7 @@ func TestWhatCantBeOnLambdaIsRefused(t *testing.T) {
 		"a file":                    {environ, "store: {driver: sqlite}", []string{"store.driver"}},
 		"what listens":              {environ, "server: {http: ':8080', publicURL: 'https://a.example'}", []string{"server.http"}},
 		"dialects with connections": {environ, "compat: {vpaas: {enabled: true}, roomservice: {enabled: true}}", []string{"compat.roomservice.enabled", "compat.vpaas.enabled"}},
+		"webhooks":                  {environ, "webhooks: [{name: a, url: 'https://a.example', secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz}]", []string{"webhooks"}},
 		"an endpoint in the clear":  {environ, "lambda: {endpoint: 'http://a.example/dev'}", []string{"lambda.endpoint"}},
 		"one on this machine":       {environ, "lambda: {endpoint: 'http://127.0.0.1:3001/dev'}", nil},
 	} {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -37,6 +38,7 @@ import (
 type world struct {
 	*testing.T
 	service *apigateway.Service
+	access  *access.Access
 	// served are the requests that the HTTP handler was given.
 	served []string
 	handle http.HandlerFunc
@@ -62,7 +64,7 @@ func (w *world) Close(context.Context, string, string) error { return nil }
 // Authenticate knows whoever is named by the token: a user, a guest, or somebody
 // with very many groups.
 func (w *world) Authenticate(_ context.Context, p identity.Proof) (usher.Identity, error) {
-	name, kind, _ := strings.Cut(p.Bearer.Reveal(), "/")
+	name, kind, _ := strings.Cut(strings.TrimPrefix(p.Bearer.Reveal(), "token."), "/")
 	id := usher.Identity{App: usher.DefaultApp, Kind: usher.UserIdentity, Issuer: "https://id.example", Subject: name, Name: name, IssuedAt: time.Now().Add(-time.Second)}
 	switch kind {
 	case "":
@@ -97,6 +99,7 @@ func newWorld(t *testing.T, change ...func(*apigateway.Config)) *world {
 		Store: db, Bus: &bus.Local{}, Rooms: room.DefaultConfig(), Policy: policy.DefaultConfig(), Record: access.DefaultRecordConfig(),
 		Contacts: contact.DefaultConfig(), Logger: logger, IDs: ids, Now: time.Now, Derive: sealer.Derive, Metrics: registry,
 	})
+	w.access = door
 	if err := door.Join(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +182,7 @@ func socketEvent(kind, connection, whose, rest string) string {
 
 func TestTheAuthorizerAllowsAndRefuses(t *testing.T) {
 	w := newWorld(t)
-	got, err := w.invoke(authorizer(`{"Auth":"ann"}`))
+	got, err := w.invoke(authorizer(`{"Auth":"token.ann"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,26 +202,40 @@ func TestTheAuthorizerAllowsAndRefuses(t *testing.T) {
 		t.Errorf("ann is answered %s", got)
 	}
 	for what, query := range map[string]string{
-		"a bad token": `{"Auth":"ann/bad"}`, "no token": `{}`, "nothing": `null`, "another name": `{"auth":"ann"}`, "two": `{"Auth":"ann","ticket":"x"}`, "a bad ticket": `{"ticket":"x"}`,
+		"a bad token": `{"Auth":"token.ann/bad"}`, "no token": `{}`, "nothing": `null`, "another name": `{"auth":"ann"}`, "two": `{"Auth":"token.ann","ticket":"x"}`, "a bad ticket": `{"ticket":"x"}`, "a bad ticket for a token": `{"Auth":"x"}`,
 	} {
 		if got, err := w.invoke(authorizer(query)); err == nil || err.Error() != "Unauthorized" || got != "" {
 			t.Errorf("%s is answered %q, error %v", what, got, err)
 		}
 	}
-	got, err = w.invoke(authorizer(`{"Auth":"gus/guest"}`))
+	for _, name := range []string{"ticket", "Auth"} {
+		id, _ := w.Authenticate(t.Context(), identity.Proof{Bearer: "ann"})
+		ticket, err := w.access.IssueTicket(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := fmt.Sprintf(`{%q:%q}`, name, ticket.Secret.Reveal())
+		if got, err := w.invoke(authorizer(query)); err != nil || !strings.Contains(got, `"Effect":"Allow"`) {
+			t.Errorf("a ticket as %s is answered %s, error %v", name, got, err)
+		}
+		if _, err := w.invoke(authorizer(query)); err == nil || err.Error() != "Unauthorized" {
+			t.Errorf("a ticket that was used is answered with the error %v", err)
+		}
+	}
+	got, err = w.invoke(authorizer(`{"Auth":"token.gus/guest"}`))
 	if err != nil || !strings.Contains(got, `"Effect":"Deny"`) || strings.Contains(got, `"context"`) || !strings.Contains(got, `"principalId":"refused"`) {
 		t.Errorf("a guest is answered %s, error %v", got, err)
 	}
-	if _, err := w.invoke(authorizer(`{"Auth":"ann/down"}`)); err == nil || err.Error() == "Unauthorized" || !strings.Contains(err.Error(), "The issuer does not answer.") {
+	if _, err := w.invoke(authorizer(`{"Auth":"token.ann/down"}`)); err == nil || err.Error() == "Unauthorized" || !strings.Contains(err.Error(), "The issuer does not answer.") {
 		t.Errorf("while the issuer is down the error is %v", err)
 	}
-	if got, err := w.invoke(authorizer(`{"Auth":"ann/groups"}`)); err != nil || len(got) > 8<<10 {
+	if got, err := w.invoke(authorizer(`{"Auth":"token.ann/groups"}`)); err != nil || len(got) > 8<<10 {
 		t.Errorf("somebody of many groups is answered by %d bytes, error %v", len(got), err)
 	}
 	for range 20 {
-		_, _ = w.invoke(authorizer(`{"Auth":"ann/bad"}`))
+		_, _ = w.invoke(authorizer(`{"Auth":"token.ann/bad"}`))
 	}
-	if got, err := w.invoke(authorizer(`{"Auth":"ann"}`)); err != nil || !strings.Contains(got, `"Effect":"Deny"`) {
+	if got, err := w.invoke(authorizer(`{"Auth":"token.ann"}`)); err != nil || !strings.Contains(got, `"Effect":"Deny"`) {
 		t.Errorf("an address that failed too often is answered %s, error %v", got, err)
 	}
 }
@@ -350,7 +367,7 @@ func TestASchedule(t *testing.T) {
 		t.Errorf("answered is %q, error %v, swept %d times", got, err, w.swept)
 	}
 	w.refusing = errors.New("the store is down")
-	for _, event := range []string{event, authorizer(`{"Auth":"ann"}`)} {
+	for _, event := range []string{event, authorizer(`{"Auth":"token.ann"}`)} {
 		if got, err := w.invoke(event); err == nil || strings.Contains(err.Error(), "store") {
 			t.Errorf("answered is %q, error %v", got, err)
 		}
@@ -372,7 +389,7 @@ func TestEventsOfNoKnownForm(t *testing.T) {
 		t.Errorf("served was %q, posted %q", w.served, w.posts)
 	}
 	without := newWorld(t, func(c *apigateway.Config) { c.Remote = nil })
-	if got, err := without.invoke(authorizer(`{"Auth":"ann"}`)); err == nil {
+	if got, err := without.invoke(authorizer(`{"Auth":"token.ann"}`)); err == nil {
 		t.Errorf("without signaling the authorizer answers %s", got)
 	}
 	without.answers(`{"httpMethod":"GET","path":"/"}`, `{"statusCode":200,"body":"","isBase64Encoded":false}`)
@@ -381,7 +398,7 @@ func TestEventsOfNoKnownForm(t *testing.T) {
 // FuzzInvoke has no signaling: it is about what events are, and about requests.
 func FuzzInvoke(f *testing.F) {
 	for _, seed := range []string{
-		authorizer(`{"Auth":"ann"}`), socketEvent("CONNECT", "c=", "ann", ""), socketEvent("MESSAGE", "c=", "ann", `,"body":"x"`),
+		authorizer(`{"Auth":"token.ann"}`), socketEvent("CONNECT", "c=", "ann", ""), socketEvent("MESSAGE", "c=", "ann", `,"body":"x"`),
 		`{"httpMethod":"GET","path":"/a%20b?x","multiValueHeaders":{"a":["b"]}}`, `{"rawPath":"/dev/x","rawQueryString":"%","requestContext":{"stage":"dev","http":{"method":"GET"}}}`,
 		`{"detail-type":"Scheduled Event"}`,
 	} {
