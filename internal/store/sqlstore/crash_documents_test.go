@@ -1,8 +1,6 @@
 package sqlstore_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -75,38 +73,17 @@ func TestNoChangeOfADocumentThatWasAcknowledgedIsLostWhenKilled(t *testing.T) {
 	t.Logf("acknowledged after %d kills: %v", kills, acknowledged)
 }
 
-// killDocuments runs the load until it printed n lines, kills it at once and
-// notes all that it had acknowledged.
+// killDocuments runs the load until it printed n lines, and notes all that it
+// had acknowledged.
 func killDocuments(t *testing.T, path string, n int, acknowledged map[int]int64) {
 	t.Helper()
-	cmd := child(t, "documents", path)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	seen := 0
-	for lines.Scan() {
+	killAfter(t, "documents", path, n, func(line string) bool {
 		var document int
 		var last int64
-		if _, err := fmt.Sscan(lines.Text(), &document, &last); err != nil {
-			t.Fatalf("the child printed %q", lines.Text())
-		}
+		_, err := fmt.Sscan(line, &document, &last)
 		acknowledged[document] = last
-		if seen++; seen == n {
-			if err := cmd.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := cmd.Wait(); err == nil || seen < n {
-		t.Fatalf("the child ended by itself after %d lines with error %v:\n%s", seen, err, &stderr)
-	}
+		return err == nil
+	})
 }
 
 // wantDocuments fails unless every document is whole, and has at least what was

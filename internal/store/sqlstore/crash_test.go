@@ -123,11 +123,23 @@ func TestNothingAcknowledgedIsLostWhenKilled(t *testing.T) {
 	t.Logf("%d records after %d kills", len(acknowledged), kills)
 }
 
-// killLoad runs the load until it printed n lines, kills it at once and adds
-// all that it had acknowledged.
+// killLoad runs the load until it printed n lines, and adds all that it had
+// acknowledged.
 func killLoad(t *testing.T, path string, n int, acknowledged map[string]string) {
 	t.Helper()
-	cmd := child(t, "load", path)
+	killAfter(t, "load", path, n, func(line string) bool {
+		step, record, ok := strings.Cut(line, " ")
+		acknowledged[record] = step
+		return ok
+	})
+}
+
+// killAfter runs a child until it printed n lines, and kills it at once. It
+// calls note with every line, also with those that came after, which says whether
+// it is one that can be.
+func killAfter(t *testing.T, what, path string, n int, note func(line string) bool) {
+	t.Helper()
+	cmd := child(t, what, path)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -140,11 +152,9 @@ func killLoad(t *testing.T, path string, n int, acknowledged map[string]string) 
 	lines := bufio.NewScanner(out)
 	seen := 0
 	for lines.Scan() {
-		step, record, ok := strings.Cut(lines.Text(), " ")
-		if !ok {
+		if !note(lines.Text()) {
 			t.Fatalf("the child printed %q", lines.Text())
 		}
-		acknowledged[record] = step
 		if seen++; seen == n {
 			if err := cmd.Process.Kill(); err != nil {
 				t.Fatal(err)

@@ -228,3 +228,29 @@ var closeTests = []test{
 		s.wantEqual("room", s.getRoom(r), r)
 	}},
 }
+
+// wantUpdates checks an update that gives what is wanted in place of what was
+// before: it writes what its function returns, once, and nothing with an error,
+// which it returns itself. Update has the function return an error, too.
+func wantUpdates[T any](s *suite, before, want T, update func(error) (T, error), get func() (T, error)) {
+	s.Helper()
+	if _, err := update(errRefused); err != errRefused {
+		s.Errorf("Update: got error %v, want %v itself", err, errRefused)
+	}
+	for _, step := range []struct {
+		what string
+		err  error
+		want T
+	}{
+		{"Update with ErrUnchanged", store.ErrUnchanged, before},
+		{"Update", nil, want},
+		{"Update to what it is", nil, want},
+	} {
+		got, err := update(step.err)
+		s.must(err)
+		s.wantEqual(step.what, got, step.want)
+		got, err = get()
+		s.must(err)
+		s.wantEqual("Get after "+step.what, got, step.want)
+	}
+}
