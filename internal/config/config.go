@@ -84,7 +84,7 @@ type Server struct {
 	PublicURL string   `yaml:"publicURL" doc:"What callers reach the server by, such as https://usher.example.com: the audience of tokens and the start of links. Needed outside development mode."`
 	Origins   []string `yaml:"origins" doc:"The origins whose pages may call the native API from a browser, exactly as browsers write them, such as https://app.example.com."`
 	// TrustedProxies is read with [Server.Proxies].
-	TrustedProxies []string `yaml:"trustedProxies" doc:"The proxies in front of this server, as addresses or networks such as 10.0.0.0/8: what they write into X-Forwarded-For is believed, so that limits count callers and not the proxy."`
+	TrustedProxies []string `yaml:"trustedProxies" doc:"The proxies in front of this server, as addresses or networks such as 10.0.0.0/8: what they write into X-Forwarded-For is believed, so that limits count callers and not the proxy. All addresses are too many, but in development mode."`
 	// Port is turned into HTTPS by [Load], which leaves it 0.
 	Port int `yaml:"port,omitempty" doc:"A short form of server.https: this port on the loopback addresses in development mode, and on all interfaces otherwise."`
 }

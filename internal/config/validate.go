@@ -147,8 +147,10 @@ func (v *validator) server(c Config) {
 		v.check(path, !slices.Contains(s.Origins[:i], origin), "is listed twice")
 	}
 	for i, network := range s.TrustedProxies {
-		_, err := parseNetwork(network)
+		p, err := parseNetwork(network)
 		v.check(index("server.trustedProxies", i), err == nil, fmt.Sprint(err))
+		v.check(index("server.trustedProxies", i), err != nil || p.Bits() > 0 || c.Dev,
+			"trusts everybody: callers could say that they call from any address, and no limit by address would hold; list the proxies that are there")
 	}
 }
 

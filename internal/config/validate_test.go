@@ -246,7 +246,7 @@ func TestOriginsAreThoseThatBrowsersWrite(t *testing.T) {
 
 func TestTrustedProxies(t *testing.T) {
 	for text, want := range map[string]string{
-		"192.0.2.7": "192.0.2.7/32", "10.0.0.0/8": "10.0.0.0/8", "::1": "::1/128", "2001:db8::/32": "2001:db8::/32", "0.0.0.0/0": "0.0.0.0/0",
+		"192.0.2.7": "192.0.2.7/32", "10.0.0.0/8": "10.0.0.0/8", "::1": "::1/128", "2001:db8::/32": "2001:db8::/32",
 		"10.1.2.3/8": "", "::ffff:10.0.0.0/104": "", "::ffff:10.0.0.1": "", "fe80::1%eth0": "", "proxy": "", "": "", "10.0.0.0/33": "",
 	} {
 		c := config.Default()
@@ -261,6 +261,19 @@ func TestTrustedProxies(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%q: networks = %s, want %s", text, got, want)
+		}
+	}
+	for _, everybody := range []string{"0.0.0.0/0", "::/0"} {
+		for _, dev := range []bool{false, true} {
+			c := config.Default()
+			if dev {
+				c = config.Dev()
+			}
+			c.Server.PublicURL, c.Server.TrustedProxies = "https://usher.example.com", []string{"10.0.0.0/8", everybody}
+			problems := c.Validate()
+			if dev != (len(problems) == 0) || !dev && (len(problems) != 1 || problems[0].Field != "server.trustedProxies[1]") {
+				t.Errorf("%s, development %v: problems = %v", everybody, dev, problems)
+			}
 		}
 	}
 }
