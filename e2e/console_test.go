@@ -258,7 +258,7 @@ func TestTheConsoleIsForEverybody(t *testing.T) {
 	p.sees(button("Sign in"))
 	p.looks("console-sign-in")
 	c := openConsole(b, w.Server, "Olga")
-	p = person{c.page}
+	p = person(c)
 	for _, one := range []struct{ title, awaited, name string }{
 		{"Overview", "janus", "overview"}, {"Rooms", "standup", "rooms"}, {"Clients & keys", "shop", "clients"},
 		{"Decisions", "Refused: not_member", "decisions"}, {"Configuration", "server.publicURL", "configuration"}, {"Health", "sqlite", "health"},

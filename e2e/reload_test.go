@@ -78,7 +78,7 @@ func TestSIGHUPReloadsTheConfiguration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := jose.ParseSigned(c.Token.Reveal(), []jose.SignatureAlgorithm{jose.HS256})
+		token, err := jose.ParseSignedCompact(c.Token.Reveal(), []jose.SignatureAlgorithm{jose.HS256})
 		if err != nil {
 			t.Fatal(err)
 		}
