@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -85,6 +86,9 @@ type SignalClosed struct {
 	// Code is a close code; 0 if the connection was simply lost.
 	Code   int
 	Reason string
+	// RetryAfter is when to connect again, if the server said so: it tells every
+	// client another time.
+	RetryAfter time.Duration
 }
 
 // Error returns the code and the reason.
@@ -224,15 +228,20 @@ func (s *Signal) one(ctx context.Context) (Message, error) {
 
 func closedBy(err error) *SignalClosed {
 	if bye, ok := errors.AsType[websocket.CloseError](err); ok {
-		return &SignalClosed{int(bye.Code), bye.Reason}
+		return &SignalClosed{Code: int(bye.Code), Reason: bye.Reason}
 	}
 	return &SignalClosed{Reason: "lost"}
 }
 
 // read hands on what comes until the connection ends.
 func (s *Signal) read() {
+	var back time.Duration // when to come back, once the server has said that it restarts
 	for {
 		m, err := s.one(context.Background())
+		if wait, told := restarting(m); err == nil && told {
+			back = wait
+			continue
+		}
 		if err == nil {
 			s.handOn(m)
 			continue
@@ -242,10 +251,21 @@ func (s *Signal) read() {
 			end = &SignalClosed{Reason: err.Error()}
 			_ = s.conn.CloseNow()
 		}
+		end.RetryAfter = back
 		s.end = end
 		close(s.done)
 		return
 	}
+}
+
+// restarting reports whether a message says that the server restarts, and when to
+// come back.
+func restarting(m Message) (time.Duration, bool) {
+	var e SignalError
+	if m.Action != "error" || m.Ref != "" || json.Unmarshal(m.Payload, &e) != nil || e.Code != "restarting" {
+		return 0, false
+	}
+	return time.Duration(e.RetryAfter * float64(time.Second)), true
 }
 
 // handOn gives a message to whoever it is for.

@@ -18,7 +18,9 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -151,10 +153,32 @@ func (h *Hub) Run(ctx context.Context) {
 	work.Wait()
 }
 
-// Shutdown tells every client to come back soon, lets nobody new in, and
-// returns when all connections are closed.
+// How soon clients come back after a restart: none before the next process may be
+// there, and at most so many a second, as long as their sessions are good for.
+const (
+	backAfter = 500 * time.Millisecond
+	backRate  = 200
+	backLeast = time.Second
+)
+
+// Shutdown tells every client when to come back, each at another time, lets
+// nobody new in, and returns when all connections are closed.
 func (h *Hub) Shutdown(ctx context.Context) error {
+	h.sendAway()
 	return h.sockets.Shutdown(ctx, socket.CodeRestart, "The server restarts; connect again.")
+}
+
+// sendAway says to each client that has a socket, and understands it, when to come
+// back.
+func (h *Hub) sendAway() {
+	h.mu.RLock()
+	sessions := slices.Collect(maps.Values(h.sessions)) // in no order
+	h.mu.RUnlock()
+	n := time.Duration(len(sessions))
+	spread := min(max(backLeast, n*time.Second/backRate), max(backLeast, h.config.ResumeWindow/2))
+	for i, s := range sessions {
+		s.sendAway(backAfter + spread*time.Duration(i)/n)
+	}
 }
 
 // LimitFailed changes how often one address may fail to authenticate.

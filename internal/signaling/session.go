@@ -90,6 +90,20 @@ func (s *session) putOut(code socket.Code, message string) {
 	s.due.Store(1) // at the next look
 }
 
+// sendAway says when to come back. The socket is closed after that.
+func (s *session) sendAway(wait time.Duration) {
+	if !s.v1 {
+		return // it would take it for an error
+	}
+	s.user.mu.Lock()
+	defer s.user.mu.Unlock()
+	if s.link != nil {
+		_ = s.link.conn.SendPrepared(message{Action: "error", Payload: errorPayload{
+			Code: "restarting", Message: "The server restarts; connect again a little later.", RetryAfter: seconds(wait),
+		}}.prepare())
+	}
+}
+
 // present reports whether the session counts as there. The caller holds user.mu.
 func (s *session) present(now time.Time) bool { return s.link != nil || now.UnixNano() < s.quietAt }
 

@@ -54,6 +54,7 @@ export class Signal extends Emitter<SignalEvents> {
   #fresh = false;
   #refusals = 0;
   #refusal: UsherError | undefined; // said before the hello
+  #back: number | undefined; // in how many seconds to come back to a server that restarts
   #timer: Timer | undefined; // of the next attempt, or of the hello
   #heartbeat: Timer | undefined;
   #renewal: Timer | undefined;
@@ -243,7 +244,8 @@ export class Signal extends Emitter<SignalEvents> {
   #refused(e: Extract<Incoming, { readonly kind: 'error' }>): void {
     const passing = ['unavailable', 'internal', 'rate_limited', 'unreachable', 'too_many_connections'];
     const error = new UsherError(e.code, e.text, { retryAfter: e.retryAfter, final: !passing.includes(e.code) });
-    if (this.#state !== 'open') this.#refusal = error;
+    if (e.code === 'restarting') this.#back = e.retryAfter;
+    else if (this.#state !== 'open') this.#refusal = error;
     else if (e.ref === undefined || !this.#requests.fail(e.ref, error)) this.emit('refused', error);
   }
 
@@ -305,7 +307,8 @@ export class Signal extends Emitter<SignalEvents> {
       this.#stop(this.#refusal ?? new UsherError(back.code, back.message, { final: true }));
       return;
     }
-    const error = this.#refusal ?? new UsherError('connection_lost', reason || 'The connection was lost.');
+    const error = this.#refusal ?? new UsherError('connection_lost', reason || 'The connection was lost.', { retryAfter: this.#back });
+    this.#back = undefined;
     if (back.session === 'new') {
       this.#resume = undefined;
       this.#requests.loseSession(error);

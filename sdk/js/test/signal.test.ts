@@ -53,6 +53,26 @@ test('a lost socket is resumed, call events come once, and a final close stops i
   await assert.rejects(signal.request({ action: 'note' }), { code: 'not_connected' });
 });
 
+test('a server that restarts says when to come back', async () => {
+  const { server, signal, told, clock } = open();
+  const after: (number | undefined)[] = [];
+  signal.on('lost', (error) => after.push(error.retryAfter));
+  void signal.connect();
+  await settled();
+  server.socket.greet();
+  server.socket.says({ action: 'error', payload: { code: 'restarting', message: 'Later.', retryAfter: 7.5 } });
+  server.socket.breaks(1012);
+  await clock.pass(7499);
+  assert.equal(server.sockets.length, 1);
+  await clock.pass(1);
+  assert.equal(server.sockets.length, 2);
+  server.socket.greet();
+  server.socket.breaks(); // says nothing
+  assert.deepEqual(after, [7.5, undefined]);
+  assert.deepEqual(told, ['hello', 'lost', 'hello', 'lost']);
+  signal.close();
+});
+
 test('a new session loses what was meant for the last one, and keeps what is to be said anew', async () => {
   const { server, signal, clock } = open();
   void signal.connect();
