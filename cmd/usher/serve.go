@@ -24,11 +24,6 @@ type serveCommand struct {
 	HTTPS *string `placeholder:"ADDR" help:"Where to listen for HTTPS, as 127.0.0.1:3000; an empty ADDR switches it off."`
 }
 
-// shutdownTime is how long requests that are being answered may take when the
-// server is told to stop: a part of what clients take to reconnect, so that one
-// that sends its request slowly does not cost the others their rooms.
-const shutdownTime = 8 * time.Second
-
 // Run serves until ctx ends.
 func (c serveCommand) Run(ctx context.Context, env environment) (err error) {
 	// From now on a hang-up is no reason to end.
@@ -85,22 +80,31 @@ func (s *server) serve(ctx context.Context, ls listeners) error {
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)
 	}
-	s.logger.Info("stopping: answering what was begun, and telling connections to come back")
 	s.draining.Store(true)
+	stopping := s.config.Load().Server
+	if stopping.Notice > 0 && err == nil {
+		s.logger.Info("draining: not ready for anybody new, and serving all who come", "for", stopping.Notice)
+		select {
+		case <-time.After(stopping.Notice):
+		case err = <-failed:
+			err = fmt.Errorf("serve: %w", err)
+		}
+	}
+	s.logger.Info("stopping: answering what was begun, and telling connections to come back")
 	// Nobody can come back from now on, so nobody is called gone any more.
 	s.stopBackground()
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopping.Drain)
 	defer cancel()
-	var stopping sync.WaitGroup
+	var ending sync.WaitGroup
 	for _, h := range servers {
-		stopping.Go(func() {
+		ending.Go(func() {
 			if h.Shutdown(limit) != nil {
 				_ = h.Close() // it had its time
 			}
 		})
 	}
 	err = errors.Join(err, s.closeSockets(limit))
-	stopping.Wait()
+	ending.Wait()
 	err = errors.Join(err, s.close())
 	s.logger.Info("stopped")
 	return err

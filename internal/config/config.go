@@ -84,7 +84,9 @@ type Server struct {
 	PublicURL string   `yaml:"publicURL" doc:"What callers reach the server by, such as https://usher.example.com: the audience of tokens and the start of links. Needed outside development mode."`
 	Origins   []string `yaml:"origins" doc:"The origins whose pages may call the native API from a browser, exactly as browsers write them, such as https://app.example.com."`
 	// TrustedProxies is read with [Server.Proxies].
-	TrustedProxies []string `yaml:"trustedProxies" doc:"The proxies in front of this server, as addresses or networks such as 10.0.0.0/8: what they write into X-Forwarded-For is believed, so that limits count callers and not the proxy. All addresses are too many, but in development mode."`
+	TrustedProxies []string      `yaml:"trustedProxies" doc:"The proxies in front of this server, as addresses or networks such as 10.0.0.0/8: what they write into X-Forwarded-For is believed, so that limits count callers and not the proxy. All addresses are too many, but in development mode."`
+	Notice         time.Duration `yaml:"notice" doc:"For how long a server that is told to stop goes on as before while /readyz fails, so that whoever balances the load sends nobody anew. Longer than that asks in between; 0s where nobody asks."`
+	Drain          time.Duration `yaml:"drain" doc:"How long requests that were begun may take to be answered when a server stops. Keep it shorter than clients try to reconnect."`
 	// Port is turned into HTTPS by [Load], which leaves it 0.
 	Port int `yaml:"port,omitempty" doc:"A short form of server.https: this port on the loopback addresses in development mode, and on all interfaces otherwise."`
 }
@@ -190,7 +192,7 @@ type RoomServiceDialect struct {
 // Default returns the configuration in force where nothing is said.
 func Default() Config {
 	return Config{
-		Server:     Server{HTTP: "127.0.0.1:8080"},
+		Server:     Server{HTTP: "127.0.0.1:8080", Drain: 8 * time.Second},
 		Data:       "usher-data",
 		Store:      DefaultStore(),
 		Session:    identity.DefaultForwardConfig(),

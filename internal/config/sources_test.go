@@ -42,6 +42,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 	values := map[string]string{
 		"server.http": "127.0.0.1:81", "server.https": ":82", "server.publicURL": "https://usher.example.com/",
 		"server.origins": "https://app.example.com, https://beta.example.com:8443", "server.trustedProxies": "192.0.2.7,10.0.0.0/8,2001:db8::/32",
+		"server.notice": "3s", "server.drain": "4s",
 		"data": "data", "operators": "client:euopeke6qei65m5prjcvnqv2lq, user:https://id.example.com#alice,group:https://id.example.com#staff",
 		"store.driver": "dynamodb", "store.region": "eu-central-1", "store.endpoint": "http://127.0.0.1:8000", "store.issuer": "https://id.example.com", "store.sealKey": kept(long),
 		"lambda.endpoint": "https://abc.execute-api.us-east-1.amazonaws.com/dev", "lambda.userPool": "arn:aws:cognito-idp:us-east-1:1:userpool/us-east-1_A", "lambda.userPoolClients": "one,two",
@@ -90,6 +91,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			HTTP: "127.0.0.1:81", HTTPS: ":82", PublicURL: "https://usher.example.com",
 			Origins:        []string{"https://app.example.com", "https://beta.example.com:8443"},
 			TrustedProxies: []string{"192.0.2.7", "10.0.0.0/8", "2001:db8::/32"},
+			Notice:         3 * time.Second, Drain: 4 * time.Second,
 		},
 		Data: "data",
 		Store: config.Store{

@@ -126,6 +126,9 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
+// maxDrain bounds what a server may take to stop, but for what can't be hurried.
+const maxDrain = 5 * time.Minute
+
 func (v *validator) server(c Config) {
 	s := c.Server
 	if s.HTTP != "" && s.HTTP == s.HTTPS && !strings.HasSuffix(s.HTTP, ":0") {
@@ -141,6 +144,8 @@ func (v *validator) server(c Config) {
 	case !c.Dev && (s.HTTP != "" || s.HTTPS != ""):
 		v.check("server.publicURL", false, "must say what callers reach the server by, as in https://usher.example.com")
 	}
+	v.check("server.notice", 0 <= s.Notice && s.Notice <= maxDrain, "must be from 0s to "+maxDrain.String())
+	v.check("server.drain", time.Second <= s.Drain && s.Drain <= maxDrain, "must be from 1s to "+maxDrain.String())
 	for i, origin := range s.Origins {
 		path := index("server.origins", i)
 		v.check(path, isOrigin(origin), "must be an origin as browsers write it, such as https://app.example.com: in lower case, with the port if it is not the usual one, and nothing behind")

@@ -53,7 +53,9 @@ func TestValidate(t *testing.T) {
 		"one address for both":      {func(c *config.Config) { c.Server.HTTPS = c.Server.HTTP }, "server.https: is the same as server.http"},
 		"any two ports":             {func(c *config.Config) { c.Server.HTTP, c.Server.HTTPS = ":0", ":0" }, ""},
 		"no public URL":             {func(c *config.Config) { c.Server.PublicURL = "" }, "server.publicURL: must say"},
-		"no public URL, not served": {func(c *config.Config) { c.Server = config.Server{} }, ""},
+		"no public URL, not served": {func(c *config.Config) { c.Server = config.Server{Drain: time.Second} }, ""},
+		"no time to drain":          {func(c *config.Config) { c.Server.Drain = 0 }, "server.drain: must be from 1s"},
+		"too long a notice":         {func(c *config.Config) { c.Server.Notice = time.Hour }, "server.notice: must be from 0s"},
 		"a public host":             {func(c *config.Config) { c.Server.PublicURL = "usher.example.com" }, "server.publicURL: must be an absolute URL"},
 		"another scheme":            {func(c *config.Config) { c.Server.PublicURL = "ftp://usher.example.com" }, "server.publicURL: must be an absolute URL"},
 		"a URL without host":        {func(c *config.Config) { c.Server.PublicURL = "https://:443" }, "server.publicURL: must be an absolute URL"},
@@ -212,7 +214,7 @@ func TestForeignVPaaS(t *testing.T) {
 	} {
 		t.Run(api, func(t *testing.T) {
 			c := config.Default()
-			c.Server = config.Server{HTTP: "127.0.0.1:8080", HTTPS: "localhost:3000", PublicURL: "https://usher.example.com"}
+			c.Server = config.Server{HTTP: "127.0.0.1:8080", HTTPS: "localhost:3000", PublicURL: "https://usher.example.com", Drain: time.Second}
 			c.VPaaS.APIAddress = api
 			if got := c.ForeignVPaaS(); got != want {
 				t.Errorf("foreign = %t, want %t", got, want)
