@@ -137,3 +137,29 @@ func TestARoomOfTheAppGoesOnAfterARestart(t *testing.T) {
 	gus.click(button("Join again"))
 	gus.meets(ann)
 }
+
+// Who sends nothing sees and hears the others all the same, and nobody is told
+// that a connection could not be made.
+func TestARoomOfTheAppIsOpenToWhoHasNoCamera(t *testing.T) {
+	t.Parallel()
+	a := openApp(t, options{})
+	ann := a.enter("Ann")
+	ann.hosts("Standup")
+	link := ann.invitation()
+	a.s.Secret(link[strings.Index(link, "#")+1:])
+	people := []person{ann}
+	for _, name := range []string{"Gil", "Gus", "Guy"} {
+		p := a.visit(name, link[len(a.s.HTTP):], map[string]any{"script": refusing})
+		p.fill("input", name)
+		p.sees(`role=alert >> text=does not let this page`)
+		p.click(button("Join"))
+		p.meets(ann)
+		for _, other := range people {
+			p.sees(`.tile[data-name="` + other.name + `"][data-link="connected"]`)
+			other.sees(`.tile[data-name="` + name + `"][data-link="connected"]`)
+			other.gone(`text=No connection to`)
+		}
+		p.gone(`text=No connection to`)
+		people = append(people, p)
+	}
+}

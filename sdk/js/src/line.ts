@@ -115,7 +115,7 @@ export class Line extends Emitter<LineEvents> {
       peer.on('quality', (quality) => this.emit('quality', quality)),
       peer.on('failed', (error) => this.emit('failed', error)),
     ];
-    if (local === undefined) peer.onlyReceive();
+    if (local === undefined) for (const kind of ['audio', 'video'] as const) peer.onlyReceive(kind);
     else ends.push(local.attach(peer));
     ends.push(wiring.ice.on('renewed', (renewed) => peer.useIceServers(browserServers(renewed))));
     this.#endMedia = () => {

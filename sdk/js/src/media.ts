@@ -55,10 +55,11 @@ export class LocalMedia extends Emitter<MediaEvents> {
     return this.#screen;
   }
 
-  /** attach has a connection send everything, now and after each change; what it returns ends that. */
+  /** attach has a connection send everything, now and after each change; what it returns ends that. What one does not send one still gets. */
   attach(peer: Peer): () => void {
     this.#peers.add(peer);
     for (const one of this.#streams()) peer.add(one);
+    for (const kind of ['audio', 'video'] as const) if (this.#tracks(kind).length === 0) peer.onlyReceive(kind);
     const [camera] = this.#tracks('video');
     if (this.#instead !== undefined && camera !== undefined) void peer.replace(camera, this.#instead);
     return () => this.#peers.delete(peer);

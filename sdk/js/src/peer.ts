@@ -125,11 +125,9 @@ export class Peer extends Emitter<PeerEvents> {
     this.connection.addTrack(track, stream);
   }
 
-  /** onlyReceive takes what the other side sends, and sends nothing. */
-  onlyReceive(): void {
-    if (!this.#mayOffer) return; // the other side's offer has it
-    this.connection.addTransceiver('audio', { direction: 'recvonly' });
-    this.connection.addTransceiver('video', { direction: 'recvonly' });
+  /** onlyReceive takes what the other side sends of a kind, and sends nothing of it. */
+  onlyReceive(kind: 'audio' | 'video'): void {
+    if (this.#mayOffer) this.connection.addTransceiver(kind, { direction: 'recvonly' }); // else the other side's offer has it
   }
 
   /** remove sends the tracks of a stream no more. */

@@ -84,6 +84,16 @@ test('a camera is added where there was none', async () => {
   assert.deepEqual(o.devices.asked.at(-1), { video: { width: 320, deviceId: { exact: 'cam1' } } });
 });
 
+test('what one does not send one still asks for, where one makes the offer', async () => {
+  const o = await open({ audio: true });
+  const asks = (initiator: boolean): unknown => {
+    const peer = new Peer({ env: o.env, iceServers: [], polite: !initiator, initiator, send: () => {} });
+    o.local.attach(peer);
+    return (peer.connection as unknown as FakeConnection).transceivers;
+  };
+  assert.deepEqual([asks(true), asks(false)], [['video'], []]);
+});
+
 test('a screen is sent beside the camera until it is stopped, here or by the browser', async () => {
   const o = await open();
   o.local.attach(o.peer);

@@ -1,4 +1,4 @@
-import { LocalMedia, UsherError, type Peer } from '@usher/client';
+import { LocalMedia, UsherError } from '@usher/client';
 import { browser } from '../kept.ts';
 import { Store } from '../store.ts';
 
@@ -28,18 +28,6 @@ export interface DevicesState {
   readonly chosen: Chosen;
 }
 
-/** Media of which a part may be missing: what one does not send one still gets. */
-class OwnMedia extends LocalMedia {
-  override attach(peer: Peer): () => void {
-    const end = super.attach(peer);
-    for (const kind of kinds) {
-      const tracks = kind === 'audio' ? this.stream.getAudioTracks() : this.stream.getVideoTracks();
-      if (tracks.length === 0) peer.connection.addTransceiver(kind, { direction: 'recvonly' });
-    }
-    return end;
-  }
-}
-
 const nothing = { opening: false, local: undefined, stream: undefined, screen: undefined, has: { audio: false, video: false } } as const;
 
 /** One's camera, microphone and screen: what is sent in calls and rooms. */
@@ -66,11 +54,12 @@ export class Devices extends Store<DevicesState> {
     this.set({ opening: true, problem: undefined });
     const turn = ++this.#turn;
     const { stream, problem } = await this.#take();
-    const local = new OwnMedia(stream);
+    const local = new LocalMedia(stream);
     if (turn !== this.#turn) return local; // it was closed meanwhile, and whoever did stops it
     for (const kind of kinds) if (!this.state.on[kind]) local.mute(kind, true);
     local.on('changed', () => this.#changed());
     local.on('screen', (screen) => this.set({ screen }));
+    local.on('lost', ({ kind }) => this.set({ problem: kind === 'video' ? 'no_camera' : 'no_microphone' }));
     this.set({ opening: false, local, problem });
     this.#changed();
     await this.#enumerate();
