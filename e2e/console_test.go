@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -243,6 +244,36 @@ func TestTheConsoleSaysWhatIsWrong(t *testing.T) {
 		await page.getByLabel('Your name').waitFor();
 		await page.reload();
 		await page.getByLabel('Your name').waitFor()`, nil, nil)
+}
+
+// Outside development mode somebody is an operator only if the configuration
+// says so, and signs in at the issuer.
+func TestOperatorsSignInToTheConsoleAtTheIssuer(t *testing.T) {
+	t.Parallel()
+	builtWeb(t)
+	issuer := newProvider(t)
+	s := start(t, options{Config: fmt.Sprintf("issuers:\n%soperators: ['user:%s#ann']\nweb:\n  clientId: %s\n", issuer.entry(), issuer.url, clientID)})
+	b := startBrowser(t, chromiumOptions{})
+	signIn := func(name string) person {
+		p := person{b.open(name, s.HTTP+"/console/health")}
+		p.sees(`text=You sign in at 127.0.0.1`)
+		p.click(button("Sign in"))
+		p.fill(`input[name="login"]`, name)
+		p.fill(`input[name="password"]`, "any")
+		p.click(`button[type="submit"]`)
+		p.click(`button[type="submit"] >> text=Continue`)
+		return p
+	}
+	ann, ben := signIn("ann"), signIn("ben")
+	ann.sees(`[data-check="issuer ` + issuer.url + `"] >> text=Well`)
+	ben.sees(`text=You are not an operator of this server`)
+	ben.sees(`text=operators: ["user:` + issuer.url + `#ben"]`)
+	ann.reload()
+	ann.sees(`role=heading[name="Health"]`)
+	ann.click(button("Sign out"))
+	ann.sees(button("Sign in"))
+	ann.reload()
+	ann.sees(button("Sign in"))
 }
 
 // Every page, on a phone and on a desk, in light and in dark.

@@ -115,6 +115,11 @@ export class Session extends Store<SessionState> {
   async #returned(config: WebConfig): Promise<void> {
     const { arrive } = await import('./issuer.ts');
     const path = await arrive(config);
+    if (path === '/console' || path.startsWith('/console/')) {
+      tab.write('signed-in', { how: 'issuer' });
+      location.replace(path); // the console is another page
+      return;
+    }
     history.replaceState(null, '', path);
     dispatchEvent(new PopStateEvent('popstate'));
     await this.#enter({ how: 'issuer' });

@@ -1,14 +1,10 @@
 import { Client, devSignIn, Operator, UsherError, type SignIn } from '@usher/client';
+import { tab } from '../app/kept.ts';
+import { address, type WebConfig } from '../app/session.ts';
 
-/** How people sign in here: GET /api/v1/web/config. */
-export interface WebConfig {
-  readonly sign_in: 'name' | 'issuer' | 'none';
-  readonly issuer?: string;
-  readonly client_id?: string;
-  readonly token?: 'id' | 'access';
-}
+export type { WebConfig };
 
-/** Who has signed in in this tab. The page to call from keeps the same. */
+/** Who has signed in in this tab, as the page to call from keeps it. */
 type Saved = { readonly how: 'name'; readonly name: string } | { readonly how: 'issuer' } | { readonly how: 'guest' };
 
 /** Who is signed in. */
@@ -20,26 +16,8 @@ export interface Signed {
   readonly isOperator: boolean;
 }
 
-const place = 'usher.signed-in';
+const place = 'signed-in';
 const url = location.origin;
-
-function saved(): Saved | undefined {
-  try {
-    const text = sessionStorage.getItem(place);
-    return text === null ? undefined : (JSON.parse(text) as Saved);
-  } catch {
-    return undefined; // storage is off, or holds something else
-  }
-}
-
-function save(value: Saved | undefined): void {
-  try {
-    if (value === undefined) sessionStorage.removeItem(place);
-    else sessionStorage.setItem(place, JSON.stringify(value));
-  } catch {
-    // it is asked again after a reload
-  }
-}
 
 export async function webConfig(): Promise<WebConfig> {
   const response = await fetch(`${url}/api/v1/web/config`);
@@ -49,11 +27,11 @@ export async function webConfig(): Promise<WebConfig> {
 
 /** resume signs in again who was signed in in this tab, if somebody was. */
 export async function resume(config: WebConfig): Promise<Signed | undefined> {
-  const who = saved();
+  const who = tab.read<Saved>(place);
   if (who === undefined || who.how === 'guest') return undefined;
   if (who.how === 'name') return config.sign_in === 'name' ? byName(who.name) : undefined;
-  const { tokens } = await import('./issuer.ts');
-  return enter(tokens(config), who);
+  const { signIn } = await import('../app/issuer.ts');
+  return enter(signIn(config), who);
 }
 
 /** byName signs in as anybody, at a server in development mode. */
@@ -63,34 +41,28 @@ export function byName(name: string): Promise<Signed> {
 
 /** atIssuer leaves for the issuer, which sends the browser back. */
 export async function atIssuer(config: WebConfig): Promise<void> {
-  const { leave } = await import('./issuer.ts');
+  const { leave } = await import('../app/issuer.ts');
   await leave(config, location.pathname);
 }
 
 /** signOut forgets who was signed in. */
 export async function signOut(config: WebConfig): Promise<void> {
-  const who = saved();
-  save(undefined);
+  const who = tab.read<Saved>(place);
+  tab.write(place, undefined);
   if (who?.how === 'issuer') {
-    const { forget } = await import('./issuer.ts');
+    const { forget } = await import('../app/issuer.ts');
     await forget(config);
   }
-}
-
-/** address is by which the page to call from makes the same person of a name. */
-function address(name: string): string {
-  const text = name.trim();
-  return text.includes('@') ? text : `${encodeURIComponent(text.toLowerCase()).replace(/%/g, '-')}@example.org`;
 }
 
 async function enter(signIn: SignIn, who: Saved): Promise<Signed> {
   const client = new Client({ url, signIn });
   try {
     const me = await client.api.me();
-    save(who);
+    tab.write(place, who);
     return { client, operator: new Operator(client.api.http), name: me.name ?? me.key, key: me.key, isOperator: me.operator };
   } catch (thrown) {
-    if (thrown instanceof UsherError && thrown.final) save(undefined);
+    if (thrown instanceof UsherError && thrown.final) tab.write(place, undefined);
     throw thrown;
   }
 }
