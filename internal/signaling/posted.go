@@ -240,8 +240,8 @@ func (t *turn) gone(row usher.Attachment) {
 func (t *turn) settle() error {
 	for {
 		t.mu.Lock()
-		over, conns := t.over, slices.Clone(t.conns)
-		t.over = nil
+		over, told, conns := t.over, t.told, slices.Clone(t.conns)
+		t.over, t.told = nil, make(map[userKey]status)
 		t.mu.Unlock()
 		conns = slices.DeleteFunc(conns, func(p *posted) bool { return !p.waiting() })
 		if len(conns) == 0 && len(over) == 0 {
@@ -250,6 +250,9 @@ func (t *turn) settle() error {
 		atOnce(len(conns), func(i int) { conns[i].flush() })
 		for _, row := range over {
 			t.ended(row)
+		}
+		for key, now := range told {
+			t.confirm(key, now)
 		}
 	}
 }

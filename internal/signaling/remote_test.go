@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,6 +117,27 @@ func TestRemoteDevicesThatComeAndGoAtOnce(t *testing.T) {
 		wg.Wait()
 		ann.wantLast("bob", "offline")
 	}
+}
+
+// What one event tells may arrive after what a later one has told.
+func TestTheLastThatIsToldOfSomebodyIsTrue(t *testing.T) {
+	c := newCloud(t)
+	c.friends("ann", "bob")
+	ann, bob := c.connect("ann"), c.connect("bob")
+	ann.take()
+	again := &remotePeer{c: c, name: "bob", id: "again=", made: true}
+	c.conns[again.id] = again
+	var late atomic.Bool
+	c.before = func(connection string) {
+		// The first to tell ann anything is held up until bob is back, and ann told.
+		if connection == ann.id && late.CompareAndSwap(false, true) {
+			if err := c.all[0].remote.Connect(t.Context(), again.event(""), person("bob"), nil); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	bob.leave(true)
+	ann.wantLast("bob", "online")
 }
 
 // wantLast checks what somebody heard last of another.
@@ -267,6 +289,32 @@ func TestAConnectionThatIsBeingMadeIsWaitedFor(t *testing.T) {
 		ann.send(`{"action":"sdp","to":"bob","toConnection":%q}`, lost.id)
 		ann.wantError("unreachable")
 		c.wantRows("bob", 2)
+	})
+}
+
+// A connection that speaks at the very moment in which something is to be kept for
+// it would never be told.
+func TestAConnectionThatIsMadeAtTheLastMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCloud(t)
+		c.friends("ann", "bob")
+		ann := c.connect("ann")
+		bob, err := c.dial(person("bob"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ann.take()
+		var late atomic.Bool
+		c.before = func(connection string) {
+			if connection == bob.id && c.asked[bob.id] == 3 && late.CompareAndSwap(false, true) {
+				bob.make()
+				bob.send(`{"action":"ping"}`)
+				c.denied[bob.id] = 1
+			}
+		}
+		ann.send(`{"action":"sdp","to":"bob","id":"1"}`)
+		ann.want("ack")
+		bob.want("pong", "sdp")
 	})
 }
 

@@ -54,6 +54,8 @@ type gateway struct {
 	// busy is how often a connection is too busy yet, and asked how often it was
 	// sent to.
 	busy, asked map[string]int
+	// denied is how often a connection is not known yet although it is there.
+	denied map[string]int
 	// before, if set, is called before each message.
 	before func(connection string)
 }
@@ -84,6 +86,10 @@ func (g *gateway) Post(ctx context.Context, at, connection string, message []byt
 	if g.busy[connection] > 0 {
 		g.busy[connection]--
 		return signaling.ErrBusy
+	}
+	if g.denied[connection] > 0 {
+		g.denied[connection]--
+		return signaling.ErrGone
 	}
 	p := g.conns[connection]
 	if p == nil || !p.made || at != endpoint {
@@ -121,7 +127,7 @@ func newCloud(t testing.TB, change ...func(*signaling.RemoteDeps, *signaling.Con
 	t.Cleanup(func() { _ = db.Close() })
 	c := &cloud{
 		t: t, db: db, tokens: &tokens{}, schema: compile(t, "server"),
-		gateway: &gateway{conns: make(map[string]*remotePeer), busy: make(map[string]int), asked: make(map[string]int)},
+		gateway: &gateway{conns: make(map[string]*remotePeer), busy: make(map[string]int), asked: make(map[string]int), denied: make(map[string]int)},
 	}
 	for range 3 {
 		c.all = append(c.all, c.start(change...))

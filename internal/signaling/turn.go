@@ -42,8 +42,10 @@ type turn struct {
 	conns []*posted
 	// err is the first failure of the store.
 	err error
-	// over are connections that turned out not to be there.
+	// over are connections that turned out not to be there, and told is what people
+	// are told of whom.
 	over []usher.Attachment
+	told map[userKey]status
 }
 
 // longAgo is since when devices could come back to a gateway: it never restarts
@@ -52,7 +54,9 @@ var longAgo = time.Unix(0, 0).UTC()
 
 // turn begins to serve an event.
 func (r *Remote) turn(ctx context.Context) *turn {
-	t := &turn{Remote: r, ctx: ctx, users: make(map[userKey]*user), rows: make(map[userKey][]usher.Attachment)}
+	t := &turn{
+		Remote: r, ctx: ctx, users: make(map[userKey]*user), rows: make(map[userKey][]usher.Attachment), told: make(map[userKey]status),
+	}
 	h := &Hub{
 		Deps: r.Deps, config: r.config, pending: early{t}, failed: r.failed, strangers: r.strangers, metrics: r.metrics,
 		tend: newTender(), turn: t,
@@ -439,6 +443,33 @@ func (t *turn) announce(u *user, now status) {
 		}
 	}
 	t.hub.tellStatus(u.userKey, now, readers)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.told[u.userKey] = now
+}
+
+// confirm tells what a user is now, if that is not what was told: what another
+// event has told since may have arrived before.
+func (t *turn) confirm(key userKey, told status) {
+	rows, err := t.Attachments.Of(t.ctx, key.app, key.key)
+	if err != nil {
+		t.fail("a user's connections could not be read", err)
+		return
+	}
+	at := t.seen(rows)
+	if at != offline {
+		calls, err := t.hub.calls.Current(t.ctx, key.app, key.key)
+		if err != nil {
+			t.fail("a user's calls could not be read", err)
+			return
+		}
+		if slices.ContainsFunc(calls, usher.Call.Answered) {
+			at = busy
+		}
+	}
+	if u := t.user(key); at != told && u != nil {
+		t.announce(u, at)
+	}
 }
 
 // readAtOnce is how many users' connections are read, and how many connections
