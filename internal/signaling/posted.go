@@ -183,32 +183,20 @@ func (p *posted) hold(queue [][]byte) (held bool) {
 // heard notes that something has reached the connection. What waited for it is
 // sent next, before the rest of the queue.
 func (p *posted) heard(queue *[][]byte) {
-	now := p.turn.Now()
-	if p.row.ID == "" || p.row.Made && now.Sub(p.row.SeenAt) < prolongAfter {
+	if p.row.ID == "" {
 		return
 	}
-	var held [][]byte
-	row, err := p.turn.Attachments.Update(p.turn.ctx, p.row.AttachmentKey, func(a usher.Attachment) (usher.Attachment, error) {
-		held = nil
-		if a.ID != p.row.ID {
-			return a, store.ErrUnchanged
-		}
-		held = a.Held
-		a.Made, a.Held, a.SeenAt = true, nil, now
-		a.Due, a.UpdatedAt = p.turn.due(a), now
-		return a, nil
-	})
-	if errors.Is(err, store.ErrNotFound) {
+	row, held, err := p.turn.prolong(p.row)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		p.over = true
-		return
-	}
-	if err != nil {
+	case err != nil:
 		p.turn.fail("it could not be noted that a connection is there", err)
-		p.row.Made, p.row.SeenAt = true, now
-		return
+		p.row.Made, p.row.SeenAt = true, p.turn.Now()
+	default:
+		p.row = row
+		*queue = slices.Concat(held, *queue)
 	}
-	p.row = row
-	*queue = slices.Concat(held, *queue)
 }
 
 // arrives sends what is queued for a user, and reports whether it reached any of

@@ -100,11 +100,9 @@ func (l *link) relayTo(e *envelope, now time.Time) error {
 	if err := h.turn.failure(); err != nil {
 		return err
 	}
-	allowed := key == me.key || me.inCallWith(key)
-	if !allowed {
-		if allowed, err = h.Access.Lists(h.base(), me.app, key, me.key); err != nil {
-			return err
-		}
+	allowed, err := h.allows(me, key)
+	if err != nil {
+		return err
 	}
 	if !allowed && !s.sharesRoom(key) || !h.deliver(userKey{me.app, key}, frame, handle) {
 		return cmp.Or(h.turn.failure(), error(errUnreachable))
@@ -115,6 +113,19 @@ func (l *link) relayTo(e *envelope, now time.Time) error {
 	}
 	l.ack(e, "", nil)
 	return nil
+}
+
+// allows reports whether a user may signal another: one who lists the user, or is
+// in a call with the user. What costs more is asked last.
+func (h *Hub) allows(me *user, key string) (bool, error) {
+	if key == me.key || h.turn == nil && me.inCallWith(key) {
+		return true, nil
+	}
+	listed, err := h.Access.Lists(h.base(), me.app, key, me.key)
+	if err != nil || listed || h.turn == nil {
+		return listed, err
+	}
+	return me.inCallWith(key), nil // which asks the store
 }
 
 // destination returns the key of whom a message is for, and the call that it is

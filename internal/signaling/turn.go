@@ -172,40 +172,54 @@ var errExpired = usher.Errorf(usher.Unauthenticated, "token_expired", "The token
 // speaker returns the session of a connection that has said something, or nil if
 // it may say nothing. Whatever waited for it is sent first.
 func (t *turn) speaker(e Event) (*session, error) {
-	var before, row usher.Attachment
-	now := t.Now()
-	row, err := t.Attachments.Update(t.ctx, e.key(), func(a usher.Attachment) (usher.Attachment, error) {
-		before = a
-		if a.ID == "" || a.Made && len(a.Held) == 0 && now.Sub(a.SeenAt) < prolongAfter {
-			return a, store.ErrUnchanged
-		}
-		a.Made, a.Held, a.SeenAt = true, nil, now
-		a.Due, a.UpdatedAt = t.due(a), now
-		return a, nil
-	})
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil, nil
-	case err != nil:
+	rows, err := t.Attachments.Of(t.ctx, e.App, e.User)
+	if err != nil {
 		return nil, err
-	case row.ID == "":
-		// Somebody else's program let it in, and only that knows who it is.
-		t.gone(row)
+	}
+	i := slices.IndexFunc(rows, func(a usher.Attachment) bool { return a.Connection == e.Connection })
+	if i < 0 {
 		return nil, nil
 	}
-	u := t.user(userKey{e.App, e.User})
-	if u == nil {
-		return nil, t.failure()
+	if rows[i].ID == "" {
+		// Somebody else's program let it in, and only that knows who it is.
+		t.gone(rows[i])
+		return nil, nil
 	}
-	for _, s := range u.sessions {
+	row, held, err := t.prolong(rows[i])
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	rows[i] = row
+	for _, s := range t.seat(userKey{e.App, e.User}, rows).sessions {
 		if s.handle == e.Connection {
-			conn := s.link.conn.(*posted)
-			conn.row = row
-			conn.queue = slices.Concat(before.Held, conn.queue)
+			s.link.conn.(*posted).queue = held
 			return s, nil
 		}
 	}
 	return nil, nil
+}
+
+// prolong notes that something was heard of a connection, or has reached it, and
+// takes what waited for it.
+func (t *turn) prolong(row usher.Attachment) (_ usher.Attachment, held [][]byte, err error) {
+	now := t.Now()
+	if row.Made && len(row.Held) == 0 && now.Sub(row.SeenAt) < prolongAfter {
+		return row, nil, nil
+	}
+	row, err = t.Attachments.Update(t.ctx, row.AttachmentKey, func(a usher.Attachment) (usher.Attachment, error) {
+		held = nil
+		if a.ID != row.ID {
+			return a, store.ErrNotFound // another one by now
+		}
+		held = a.Held
+		a.Made, a.Held, a.SeenAt = true, nil, now
+		a.Due, a.UpdatedAt = t.due(a), now
+		return a, nil
+	})
+	return row, held, err
 }
 
 // prolongAfter is how old what is known of a connection may be, so that not each
