@@ -185,6 +185,8 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 		Assertions: &identity.Assertions{Clients: s.db.Clients(), Once: s.db.Once(), Now: time.Now, Logger: o.Logger},
 		Tokens:     s.callers.tokens,
 		Audiences:  audiences(cfg, o),
+		Failed:     cfg.Limits.Failed,
+		Proxies:    cfg.Server.Proxies(),
 		Logger:     o.Logger,
 	})
 	s.documents = collab.New(cfg.Collab, collab.Deps{Access: s.access, Store: s.db.Documents(), IDs: p.ids, Now: time.Now, Logger: o.Logger, Metrics: p.registry})

@@ -14,6 +14,8 @@ import (
 
 	"usher"
 	"usher/internal/access"
+	"usher/internal/httpd"
+	"usher/internal/limit"
 	"usher/internal/socket"
 )
 
@@ -54,8 +56,9 @@ func (s *Service) connect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	from := limit.AddressKey(httpd.Address(r, s.Proxies))
 	return s.sockets.Upgrade(w, r, func(c *socket.Conn) socket.Handler {
-		n := &session{service: s, meeting: meeting, conn: c, limit: rate.NewLimiter(messagesPerSecond, messageBurst)}
+		n := &session{service: s, meeting: meeting, from: from, conn: c, limit: rate.NewLimiter(messagesPerSecond, messageBurst)}
 		n.deadline = n.closeAfter(authenticateWithin, codeUnauthenticated, "There was no authentication in time.")
 		return n
 	})
@@ -65,6 +68,7 @@ func (s *Service) connect(w http.ResponseWriter, r *http.Request) error {
 type session struct {
 	service *Service
 	meeting usher.ID
+	from    string // the address, as the key of a limit
 	conn    *socket.Conn
 
 	// The read loop's own.
@@ -141,6 +145,11 @@ func (n *session) Roster(present []access.Present) {
 // authenticate takes the first message for what it must be. Until it was good,
 // nothing else is answered, whatever it is.
 func (n *session) authenticate(m message, bad *complaint) {
+	if _, ok := n.service.failed.Peek(n.from); !ok && !n.parting {
+		n.send(errorAnswer(m.ref(), complaint{resourceUnavailable, "There were too many failed attempts from your address; try again later."}))
+		n.part(socket.CodeTryLater, "too many failed attempts")
+		return
+	}
 	if n.parting || bad != nil || *m.Type != "authenticate" {
 		n.refuse(m, "The first message must authenticate.")
 		return
@@ -171,6 +180,9 @@ func (n *session) authenticate(m message, bad *complaint) {
 
 // refuse tells a client that it is not authenticated, and soon parts with it.
 func (n *session) refuse(m message, why string) {
+	if !n.parting {
+		n.service.failed.Allow(n.from)
+	}
 	n.send(errorAnswer(m.ref(), complaint{authenticationFailed, why}))
 	n.part(codeUnauthenticated, why)
 }

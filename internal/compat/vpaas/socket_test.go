@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"usher/internal/compat/vpaas"
+	"usher/internal/limit"
 )
 
 func refusal(ref, kind, message string) map[string]any {
@@ -490,4 +491,32 @@ func TestManyConnectionsOfOneParticipant(t *testing.T) {
 	if got := w.status(p); got != "joined" {
 		t.Errorf("the participant is %s, want joined", got)
 	}
+}
+
+// Whoever fails too often is not listened to, also with a token that is good.
+func TestFailedAuthenticationIsLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(c *vpaas.Config) { c.Failed = limit.Rate{Count: 3, Per: time.Minute} })
+		p := w.place(w.meeting())
+		for _, wrong := range []struct{ first, why string }{
+			{authenticate(p, "guessed"), tokenInvalid},
+			{authenticate(place{p.meeting, p.meeting, ""}, "guessed"), tokenInvalid},
+			{`{"type":"ping"}`, mustAuthenticate},
+		} {
+			peer := w.dial(p.meeting)
+			peer.send(wrong.first)
+			peer.send(wrong.first) // of one connection, one failure counts
+			if m := peer.answer(); m["error_type"] != "authentication_failed" {
+				t.Errorf("%s was answered %v", wrong.first, m)
+			}
+			peer.wantClosed(4004, wrong.why)
+		}
+		token := w.claim(p)
+		late := w.dial(p.meeting)
+		late.send(authenticate(p, token))
+		late.wantAnswer(refusal("342b271e", "resource_unavailable", "There were too many failed attempts from your address; try again later."))
+		late.wantClosed(1013, "too many failed attempts")
+		pass(20 * time.Second)
+		w.enter(p, token)
+	})
 }

@@ -14,12 +14,14 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"usher"
 	"usher/internal/access"
 	"usher/internal/httpd"
 	"usher/internal/identity"
+	"usher/internal/limit"
 	"usher/internal/socket"
 )
 
@@ -31,7 +33,11 @@ type Config struct {
 	// Audiences are the addresses of the token endpoint that an assertion may be
 	// meant for. The one of the listener that was called is always among them.
 	Audiences []string
-	Logger    *slog.Logger
+	// Failed is how often one address may fail to authenticate a connection, and
+	// Proxies those whose X-Forwarded-For is believed.
+	Failed  limit.Rate
+	Proxies []netip.Prefix
+	Logger  *slog.Logger
 
 	// Now and Random may be left out for those of the system.
 	Now    func() time.Time
@@ -42,6 +48,7 @@ type Config struct {
 type Service struct {
 	Config
 	sockets *socket.Group
+	failed  *limit.Keyed // by address
 }
 
 // New returns a service without connections.
@@ -54,6 +61,7 @@ func New(config Config) *Service {
 	}
 	return &Service{
 		Config: config,
+		failed: limit.New(config.Failed, config.Now),
 		// Any page may connect: what it has to show is a token, which no
 		// browser sends by itself.
 		sockets: socket.NewGroup(socket.Config{
