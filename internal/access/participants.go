@@ -195,14 +195,27 @@ func validateReason(reason string) error {
 	return problem
 }
 
-// RenewSecret replaces the secret of a participant that is not in the room.
+// RenewSecret replaces the secret of a participant that is not in the room. Only
+// who could make such a place may: whoever has the secret has its role.
 func (a *Access) RenewSecret(ctx context.Context, id usher.Identity, ref string, participant usher.ID) (Invited, error) {
-	r, err := a.room(ctx, id, policy.AddParticipant, ref)
+	r, err := a.rooms.Find(ctx, id.App, ref)
 	if err != nil {
 		return Invited{}, err
 	}
-	invited, err := a.rooms.RenewSecret(ctx, participantKey(r, participant))
-	permissions, _ := a.policy.Load().Permissions(invited.Participant.Role)
+	key := participantKey(r, participant)
+	e, notFound := a.rooms.Participant(ctx, key) // told to those who may know
+	d, err := a.decide(ctx, id, ask{action: policy.AddParticipant, room: &r, role: e.Participant.Role})
+	if err != nil {
+		return Invited{}, err
+	}
+	if notFound != nil {
+		return Invited{}, notFound
+	}
+	permissions, _ := a.policy.Load().Permissions(e.Participant.Role)
+	if !permissions.Within(d.Permissions) {
+		return Invited{}, usher.Errorf(usher.Forbidden, "role_exceeds", "The participant's role %s may do more than you may in this room.", e.Participant.Role)
+	}
+	invited, err := a.rooms.RenewSecret(ctx, key)
 	return Invited{invited, usher.Decision{Permissions: permissions}}, err
 }
 

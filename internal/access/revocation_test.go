@@ -320,3 +320,34 @@ func TestRevocationRacesWithComingIn(t *testing.T) {
 	}
 	// Claims that never connected hold their seats for their lease.
 }
+
+// The record names what is the reason: a later revocation that takes less is not.
+func TestTheStrongestRevocationIsNamed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		revocations []access.Revocation
+		named       int
+	}{
+		"the one for good, after it one until now":   {[]access.Revocation{{Forever: true}, {}}, 0},
+		"the one for good, before it one until now":  {[]access.Revocation{{}, {Forever: true}}, 1},
+		"the first of two for good":                  {[]access.Revocation{{Forever: true}, {Forever: true}}, 0},
+		"the one until now, after it one until then": {[]access.Revocation{{}, {Before: time.Now().Add(-24 * time.Hour)}}, 0},
+		"the later of two until now":                 {[]access.Revocation{{}, {}}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAccess(t, openStore(t), &bus.Local{})
+			r := openRoom(t, a, shop)
+			ann := user("ann")
+			var ids []usher.ID
+			for _, v := range tt.revocations {
+				v.Target = usher.Target{Identity: ann.Key()}
+				ids = append(ids, revoke(t, a, v).ID)
+			}
+			ann.IssuedAt = time.Now().Add(-time.Hour)
+			_, err := enter(t, a, ann, r)
+			event, err := a.Decision(t.Context(), operator, refusal(t, err).Decision)
+			if want := "revocation " + string(ids[tt.named]); err != nil || event.Decision.Rule != want {
+				t.Errorf("the record says %+v, %v, want %s", event.Decision, err, want)
+			}
+		})
+	}
+}

@@ -111,6 +111,37 @@ func TestNobodyGivesMoreThanTheyMay(t *testing.T) {
 	}
 }
 
+// Whoever has the secret of a place has its role.
+func TestOnlyWhoCouldMakeAPlaceRenewsItsSecret(t *testing.T) {
+	a := newAccess(t, openStore(t), &bus.Local{}, func(c *access.Config) {
+		c.Policy.Roles = map[string][]string{"warden": {"join", "subscribe", "moderate"}}
+	})
+	r := newRoom(t, a)
+	wes := user("wes")
+	if err := put(t, a, shop, r, wes.Key(), "warden"); err != nil {
+		t.Fatal(err)
+	}
+	for role, want := range map[usher.Role]string{usher.Host: "role_exceeds", usher.Speaker: "role_exceeds", usher.Viewer: "", "warden": ""} {
+		p, err := a.AddParticipant(t.Context(), shop, string(r.ID), access.Place{Role: role, Name: "Ann"}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = a.RenewSecret(t.Context(), wes, string(r.ID), p.Participant.ID)
+		wantCode(t, "a "+string(role)+"'s, by a warden", err, want)
+		if want != "" {
+			if _, err := a.Claim(t.Context(), p.Participant.Key(), p.Secret); err != nil {
+				t.Errorf("the secret of before: %v", err)
+			}
+			continue
+		}
+		if _, err := a.RenewSecret(t.Context(), shop, string(r.ID), p.Participant.ID); err != nil {
+			t.Errorf("a %s's, by the owner: %v", role, err)
+		}
+	}
+	_, err := a.RenewSecret(t.Context(), wes, string(r.ID), r.ID)
+	wantCode(t, "that of nobody", err, "participant_not_found")
+}
+
 func TestGuestsGoWithTheBackEndThatInvitedThem(t *testing.T) {
 	db := openStore(t)
 	a := newAccess(t, db, &bus.Local{}, withGuests(t, db))

@@ -29,7 +29,9 @@ type target struct{ kind, app, name string }
 type voided struct {
 	before  time.Time
 	forever bool
-	last    usher.Taking
+	// by is the revocation that took the most: one for good, or else the one that
+	// reaches the farthest.
+	by usher.Taking
 }
 
 type banKey struct {
@@ -100,9 +102,11 @@ func (k *taken) apply(t usher.Taking) bool {
 			v = &voided{}
 			k.void[name] = v
 		}
+		if !v.forever && (t.Forever || !t.Before.Before(v.before)) {
+			v.by = t
+		}
 		v.before = latest(v.before, t.Before)
 		v.forever = v.forever || t.Forever
-		v.last = t
 	}
 	return true
 }
@@ -136,7 +140,7 @@ func (k *taken) revoked(name target, issued time.Time) (usher.Taking, bool) {
 	if v == nil || !v.forever && !issued.Before(v.before) {
 		return usher.Taking{}, false
 	}
-	return v.last, true
+	return v.by, true
 }
 
 // issued is a target, and when what is held against it was issued.
