@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"text/tabwriter"
 	"time"
 
@@ -40,7 +39,7 @@ func (f keyFlags) read() (string, error) {
 	if f.PublicKey == "" {
 		return "", nil
 	}
-	key, err := os.ReadFile(f.PublicKey)
+	key, err := readKeyFile(f.PublicKey)
 	if err == nil && len(key) == 0 {
 		return "", fmt.Errorf("%s is empty: it has no public key", f.PublicKey)
 	}

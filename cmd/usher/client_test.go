@@ -141,6 +141,18 @@ func TestKeysFromTheCommandLine(t *testing.T) {
 	}
 }
 
+func TestAFileThatNeverEndsIsNoKey(t *testing.T) {
+	const endless = "/dev/zero"
+	for _, args := range [][]string{
+		{"keys", "export", "--janus", "--key", endless},
+		{"client", "add", "--name", "a", "--public-key", endless, "--data", t.TempDir()},
+	} {
+		if status, out, stderr := command(t, args...); status != 1 || out != "" || !strings.Contains(stderr, endless+" has more than") {
+			t.Errorf("usher %q: got status %d, %q and %q", args, status, out, stderr)
+		}
+	}
+}
+
 func TestADecisionThatThereIsNot(t *testing.T) {
 	status, stdout, stderr := command(t, "explain", "aaaaaaaaaaaaaaaaaaaaaaaaaa", "--data", someData(t))
 	if status != 1 || stdout != "" || !strings.Contains(stderr, "decision_not_found") {

@@ -30,7 +30,7 @@ func (c keysExport) Run(env environment) error {
 		_, err := env.Stdout.Write(der)
 		return err
 	}
-	if there, err := os.ReadFile(c.Out); err == nil {
+	if there, err := readKeyFile(c.Out); err == nil {
 		if _, err := janus.ParsePrivateKey(there); err == nil {
 			return fmt.Errorf("%s has a private key, which would be lost: name another file with --out", c.Out)
 		}
@@ -44,7 +44,7 @@ func (c keysExport) Run(env environment) error {
 
 func (c keysExport) der(env environment) ([]byte, error) {
 	if c.Key != "" {
-		file, err := os.ReadFile(c.Key)
+		file, err := readKeyFile(c.Key)
 		if err != nil {
 			return nil, err
 		}

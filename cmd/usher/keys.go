@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 	"text/tabwriter"
 
 	"usher"
@@ -78,4 +80,21 @@ func (c keysRetire) Run(ctx context.Context, env environment) error {
 		fmt.Fprintf(env.Stderr, "the key %s is not accepted any more\n", c.Key)
 		return nil
 	})
+}
+
+// maxKeyFile is in bytes, far beyond any key.
+const maxKeyFile = 1 << 20
+
+// readKeyFile reads a file that a person says has a key.
+func readKeyFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	key, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err == nil && len(key) > maxKeyFile {
+		err = fmt.Errorf("%s has more than %d bytes: that is no key", path, maxKeyFile)
+	}
+	return key, err
 }
