@@ -7,7 +7,7 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 TESTFLAGS   ?=
 export CGO_ENABLED ?= 1
 
-.PHONY: run build lambda web screenshots test sdk check deps race e2e converge bench fuzz generate vuln clean
+.PHONY: run build lambda web screenshots test sdk check deps race e2e converge bench reference-aws fuzz generate vuln clean
 
 run: build
 	./bin/usher serve --dev
@@ -63,6 +63,11 @@ bench: build
 	./bin/usher bench decide
 	./bin/usher bench mint
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# reference-aws asks serverless-offline how it answers; it installs 300 MB, and
+# nothing else needs it.
+reference-aws:
+	./scripts/reference-aws
 
 # fuzz runs every fuzz test for FUZZTIME, one after the other.
 FUZZTIME ?= 10s
