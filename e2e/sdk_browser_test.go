@@ -22,7 +22,7 @@ type callPages struct {
 	s       *Server
 }
 
-func newCallPages(t *testing.T) *callPages {
+func newCallPages(t *testing.T, env ...string) *callPages {
 	t.Helper()
 	buildSDK(t)
 	script := bundle(t, "callpage.mjs")
@@ -37,7 +37,7 @@ func newCallPages(t *testing.T) *callPages {
 	})
 	c := &callPages{Server: httptest.NewServer(mux)}
 	t.Cleanup(c.Close)
-	c.s = start(t, options{Env: []string{"USHER_SERVER_ORIGINS=" + c.URL}})
+	c.s = start(t, options{Env: append(env, "USHER_SERVER_ORIGINS="+c.URL)})
 	c.browser = startBrowser(t, chromiumOptions{Flags: fakeMedia})
 	return c
 }

@@ -52,9 +52,9 @@ window.enter = async (url, name) => {
 };
 
 /** talk connects the media of a call. */
-window.talk = async call => {
+window.talk = async (call, options) => {
     window.call = call;
-    window.media = await client.media(call, local);
+    window.media = await client.media(call, local, options);
     window.peer = media.peer;
     media.on('track', track => window.tracks.push(track));
     media.on('failed', error => console.error('failed', error.code, error.message));
