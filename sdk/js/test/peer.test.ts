@@ -100,6 +100,14 @@ test('candidates that come before the description wait for it', async () => {
   assert.deepEqual(fake(p.bob).candidates, [{ candidate: 'one' }, { candidate: 'two' }]);
 });
 
+test('no more candidates wait than may', async () => {
+  const p = pair();
+  for (let i = 0; i < 300; i++) p.bob.receive({ action: 'candidate', payload: { candidate: { candidate: String(i) } } });
+  p.ann.add({ kind: 'camera', stream: asStream(camera()) });
+  await p.deliver();
+  assert.deepEqual(fake(p.bob).candidates.length, 256);
+});
+
 test('candidates are sent a few at a time', async () => {
   const { clock, env } = world();
   const sent: unknown[] = [];
@@ -295,8 +303,10 @@ test('the quality of a connection is told while there is one', async () => {
   await p.world.clock.pass(3000);
   stats(7, 0.02, 60);
   await p.world.clock.pass(3000);
-  assert.deepEqual(told, ['good 20 0.00 0 0', 'fair 300 0.00 8000 16000', 'poor 20 0.20 8000 16000']);
+  stats(10, 0.02, 60); // no more than before
+  await p.world.clock.pass(3000);
+  assert.deepEqual(told, ['good 20 0.00 0 0', 'fair 300 0.00 8000 16000', 'poor 20 0.20 8000 16000', 'good 20 0.00 8000 16000']);
   fake(p.ann).becomes('disconnected');
   await p.world.clock.pass(30_000);
-  assert.equal(told.length, 3);
+  assert.equal(told.length, 4);
 });

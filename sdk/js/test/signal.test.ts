@@ -176,7 +176,7 @@ test('nothing that a server sends breaks the client', async () => {
   void signal.connect();
   await settled();
   const actions = ['hello', 'auth', 'pong', 'ack', 'error', 'presence', 'contacts.changed', 'call.invite', 'call.cancel', 'room.joined', 'room.roster', 'room.rights', 'room.left', 'sdp', 'toString', '__proto__', ''];
-  const values = [undefined, null, 7, 'x', [], [null], {}, { call: null }, { presence: [null] }, { participants: [{}] }, { expiresIn: 'soon' }, { code: 7 }, { permissions: 'all' }];
+  const values = [undefined, null, 7, 'x', [], [null], {}, { call: null }, { presence: [null] }, { userId: 'u', connection: 'c', presence: [], resume: {} }, { participants: [{}] }, { expiresIn: 'soon' }, { code: 7 }, { permissions: 'all' }];
   const hostile: unknown[] = [7, null, 'x', [], {}, { action: 7 }, '{', '', 'null'];
   for (const action of actions) {
     for (const value of values) {
