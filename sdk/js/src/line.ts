@@ -7,7 +7,7 @@ import { asDescription, Peer, type PeerEvents } from './peer.js';
 
 /** What happens to a peer, and that it is another one. */
 export interface LineEvents extends PeerEvents {
-  /** The other side is another page than before, and so is the connection: what was a track of the one before is gone. */
+  /** The connection is another one, since the other page is, or since the last one failed: the tracks of that are gone. */
   renewed: undefined;
   /** The other page wants no more of this. */
   bye: undefined;
@@ -62,6 +62,7 @@ export class Line extends Emitter<LineEvents> {
     this.#drop();
     this.#other = undefined;
     this.#peer = this.#connect();
+    this.emit('renewed', undefined);
     if (!this.#options.initiator) this.ready();
   }
 

@@ -19,7 +19,7 @@ export interface MeshEvents {
   /** The connection to a participant is lost, and another way is looked for. */
   restarting: { readonly participant: string };
   quality: { readonly participant: string; readonly quality: PeerEvents['quality'] };
-  /** A participant has loaded its page again: its tracks are gone, and come again. */
+  /** The connection to a participant is another one, since it has loaded its page again or the last one failed: its tracks are gone, and come again. */
   renewed: { readonly participant: string };
   /** There is no connection to a participant any more: it has left, or wants none. */
   gone: { readonly participant: string };

@@ -229,6 +229,7 @@ test('a connection that fails is told, and tried again with another', async () =
   await o.clock.pass(2000);
   assert.equal(FakeConnection.all.length, 2);
   assert.ok(FakeConnection.all[0]?.closed);
+  assert.equal(o.told.at(-1), 'renewed z');
   o.roster('m');
   await o.clock.pass(600_000);
   assert.equal(FakeConnection.all.length, 2);
