@@ -16,12 +16,11 @@ import (
 
 // called is a call between two that goes on.
 type called struct {
-	id         string
-	tokens     [2]usher.Secret
-	ann, ben   signalConn
-	annUser    string
-	benUser    string
-	retryAfter []time.Duration
+	id       string
+	tokens   [2]usher.Secret
+	ann, ben signalConn
+	annUser  string
+	benUser  string
 }
 
 // connected says again, from new devices, that the call goes on, and hands a
