@@ -1,11 +1,16 @@
 package socket_test
 
 import (
+	"bufio"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -105,4 +110,69 @@ func TestHandlersThatWaitHoldUpNobodyElse(t *testing.T) {
 	if _, got := conns[0].frame(t); string(got) != "behind" {
 		t.Errorf("got %q", got)
 	}
+}
+
+// unwatchable is a plain socket that no epoll takes, as where there are too many
+// already. It is also how plain sockets are read on systems other than Linux.
+type unwatchable struct{ *net.TCPConn }
+
+func (c unwatchable) SyscallConn() (syscall.RawConn, error) {
+	raw, err := c.TCPConn.SyscallConn()
+	return uncontrolled{raw}, err
+}
+
+type uncontrolled struct{ syscall.RawConn }
+
+func (uncontrolled) Control(func(uintptr)) error { return syscall.ENOSPC }
+
+func TestAConnectionThatCannotBeWatchedWaitsForItself(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	g := socket.NewGroup(socket.Config{})
+	rec := newRecorder()
+	rec.onMessage = echo
+	upgraded := make(chan error, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			upgraded <- err
+			return
+		}
+		r, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			upgraded <- err
+			return
+		}
+		w := hijacked{httptest.NewRecorder(), unwatchable{conn.(*net.TCPConn)}}
+		upgraded <- g.Upgrade(w, r, func(*socket.Conn) socket.Handler { return rec })
+	}()
+	nc, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = nc.Close() }()
+	_ = nc.SetDeadline(time.Now().Add(patience))
+	c := &rawConn{nc, bufio.NewReader(nc)}
+	c.write(t, []byte(handshake))
+	if _, err := http.ReadResponse(c.r, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(t, upgraded, "upgrade"); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{1, 200, 5000, 100_000} {
+		sent := strings.Repeat("m", size)
+		c.write(t, masked(opText, sent))
+		if _, got := c.frame(t); string(got) != sent {
+			t.Errorf("%d bytes came back as %d", size, len(got))
+		}
+	}
+	c.write(t, masked(opClose, closing(1000, "")))
+	if got := c.closeCode(t); got != socket.CodeNormal {
+		t.Errorf("closed with %d", got)
+	}
+	wantEnd(t, rec, socket.CodeNormal, true)
 }
