@@ -153,6 +153,26 @@ test('a server that is silent is asked, and given up', async () => {
   signal.close();
 });
 
+test('a server that restarts says when to come back', async () => {
+  const { server, signal, told, clock } = open();
+  const waits: (number | undefined)[] = [];
+  signal.on('lost', ({ retryAfter }) => waits.push(retryAfter));
+  void signal.connect();
+  await settled();
+  server.socket.greet();
+  server.socket.says({ action: 'error', payload: { code: 'restarting', message: 'Later.', retryAfter: 7.5 } });
+  server.socket.breaks(1012);
+  await clock.pass(7499);
+  assert.equal(server.sockets.length, 1);
+  await clock.pass(1);
+  assert.equal(server.sockets.length, 2);
+  server.socket.greet();
+  server.socket.breaks(); // without a word
+  assert.deepEqual(waits, [7.5, undefined]);
+  assert.deepEqual(told, ['hello', 'lost', 'hello', 'lost']);
+  signal.close();
+});
+
 test('a page that wakes comes back at once', async () => {
   const { server, signal, clock, wake } = open();
   void signal.connect();
