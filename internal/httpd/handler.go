@@ -34,6 +34,8 @@ type Config struct {
 	Proxies []netip.Prefix
 	// Now is the limits' clock; nil is [time.Now].
 	Now func() time.Time
+	// LogRequests has a line in the log for every request that is answered.
+	LogRequests bool
 	// LoopbackOnly refuses requests whose Host header names another machine, so
 	// that no page can reach an open server by a name that it controls.
 	LoopbackOnly bool
@@ -251,18 +253,18 @@ func (h *route) finish(w *recorder, r *http.Request, start time.Time, err error)
 	}
 	took := time.Since(start)
 	h.Metrics.observe(h.dialect.Name, h.Pattern, w.status, took)
-	h.log(r.Context(), w.status, took, failure)
+	h.log(r, w, took, failure)
 }
 
-// log writes a line about an answer.
-func (h *route) log(ctx context.Context, status int, took time.Duration, failure *usher.Error) {
-	level := slog.LevelDebug
+// log writes a line about an answer. It has the route and nothing of what the
+// caller has put into it, nor of a query, a header or a body: there may be secrets.
+func (h *route) log(r *http.Request, w *recorder, took time.Duration, failure *usher.Error) {
+	ctx, level := r.Context(), slog.LevelDebug
 	switch {
-	case failure == nil:
-	case failure.Kind == usher.Internal || failure.Kind == usher.Upstream:
+	case failure != nil && (failure.Kind == usher.Internal || failure.Kind == usher.Upstream):
 		level = slog.LevelError
-	case h.LoopbackOnly:
-		level = slog.LevelInfo // whoever develops wants to see what was refused
+	case h.LogRequests, failure != nil && h.LoopbackOnly: // whoever develops wants to see what was refused
+		level = slog.LevelInfo
 	}
 	if !h.Logger.Enabled(ctx, level) {
 		return
@@ -270,16 +272,30 @@ func (h *route) log(ctx context.Context, status int, took time.Duration, failure
 	attrs := []slog.Attr{
 		slog.String("request", usher.RequestID(ctx)),
 		slog.String("route", h.Pattern),
-		slog.Int("status", status),
+		slog.Int("status", w.status),
 		slog.Duration("took", took),
 	}
 	if failure != nil {
 		attrs = append(attrs, slog.String("code", failure.Code))
 	}
+	if h.LogRequests {
+		attrs = append(attrs,
+			slog.String("dialect", h.dialect.Name), slog.String("who", Identity(ctx).Key()),
+			slog.String("address", h.addressFor(r)), slog.Int64("bytes", w.bytes))
+	}
 	if level == slog.LevelError {
 		attrs = append(attrs, slog.Any("error", failure.Err))
 	}
 	h.Logger.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// addressFor is the caller's address, for the log; it has none over the control
+// socket.
+func (h *route) addressFor(r *http.Request) string {
+	if From(r.Context()).Local {
+		return ""
+	}
+	return Address(r, h.Proxies).String()
 }
 
 // asFailure also knows the errors that net/http itself makes.
@@ -299,6 +315,7 @@ func asFailure(err error) *usher.Error {
 type recorder struct {
 	http.ResponseWriter
 	status int
+	bytes  int64 // of the body that were written
 }
 
 func (w *recorder) WriteHeader(status int) {
@@ -312,7 +329,9 @@ func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	return w.ResponseWriter.Write(b)
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
 }
 
 // Hijack hands the connection over to a WebSocket.
