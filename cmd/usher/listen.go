@@ -26,6 +26,8 @@ type listener struct {
 	names []string
 	// connections says that it serves the @connections API, and nothing else.
 	connections bool
+	// debug says that it serves profiles, and nothing else.
+	debug bool
 	// certificate is what it shows; nil without TLS.
 	certificate *certificate
 }
@@ -85,7 +87,7 @@ func (ls listeners) names() []string {
 func (ls listeners) bases() []string {
 	var bases []string
 	for _, l := range ls {
-		if !l.Origin.Local && !l.connections && !slices.Contains(bases, l.Origin.Base) {
+		if !l.Origin.Local && !l.connections && !l.debug && !slices.Contains(bases, l.Origin.Base) {
 			bases = append(bases, l.Origin.Base)
 		}
 	}
@@ -112,6 +114,13 @@ func listen(cfg config.Config, dir *datadir.Dir) (_ listeners, err error) {
 			return ls, fmt.Errorf("can't listen on compat.connections.listen: %w", err)
 		}
 		ls = append(ls, listener{Listener: l, Origin: httpd.Origin{Base: "http://" + l.Addr().String()}, connections: true})
+	}
+	if address := cfg.Server.Debug; address != "" {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return ls, fmt.Errorf("can't listen on server.debug: %w", err)
+		}
+		ls = append(ls, listener{Listener: l, Origin: httpd.Origin{Base: "http://" + l.Addr().String()}, debug: true})
 	}
 	plain, err := listenAll(cfg, "http", cfg.Server.HTTP, cfg.Server.HTTPAddresses(), nil)
 	ls = append(ls, plain...)

@@ -123,12 +123,16 @@ func (s *server) httpServer(l listener) *http.Server {
 	if l.connections {
 		handler = s.connections
 	}
+	write := requestTime
+	if l.debug {
+		handler, write = debugHandler(s.config.Load().Server.DebugToken), profileTime
+	}
 	return &http.Server{
 		Handler:           handler,
 		ConnContext:       l.connContext(),
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       requestTime,
-		WriteTimeout:      requestTime,
+		WriteTimeout:      write,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(quietHandler{s.logger.Handler()}, slog.LevelDebug),
@@ -155,6 +159,9 @@ func banner(env environment, cfg config.Config, ls listeners) {
 		fmt.Fprintf(env.Stderr, "  %s\n", base)
 	}
 	for _, l := range ls {
+		if l.debug {
+			fmt.Fprintf(env.Stderr, "  profiles at %s%s\n", l.Origin.Base, profiles)
+		}
 		if l.connections {
 			fmt.Fprintf(env.Stderr, "  @connections at %s/%s\n", l.Origin.Base, cfg.Compat.Connections.Stage)
 		}

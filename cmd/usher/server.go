@@ -217,7 +217,7 @@ func newServer(ctx context.Context, cfg config.Config, o serverOptions) (_ *serv
 func (s *server) common(cfg config.Config, p parts) httpd.Config {
 	return httpd.Config{
 		Identity: s.access.Authenticator(&s.callers.chain), Logger: s.logger, Metrics: httpd.NewMetrics(p.registry),
-		RequestIDs: p.ids, LoopbackOnly: cfg.Dev, Limiters: s.limiters, Proxies: cfg.Server.Proxies(),
+		RequestIDs: p.ids, LoopbackOnly: cfg.Dev, LogRequests: cfg.Log.Requests, Limiters: s.limiters, Proxies: cfg.Server.Proxies(),
 	}
 }
 

@@ -87,6 +87,8 @@ type Server struct {
 	TrustedProxies []string      `yaml:"trustedProxies" doc:"The proxies in front of this server, as addresses or networks such as 10.0.0.0/8: what they write into X-Forwarded-For is believed, so that limits count callers and not the proxy. All addresses are too many, but in development mode."`
 	Notice         time.Duration `yaml:"notice" doc:"For how long a server that is told to stop goes on as before while /readyz fails, so that whoever balances the load sends nobody anew. Longer than that asks in between; 0s where nobody asks."`
 	Drain          time.Duration `yaml:"drain" doc:"How long requests that were begun may take to be answered when a server stops. Keep it shorter than clients try to reconnect."`
+	Debug          string        `yaml:"debug" doc:"Where to serve profiles of the process (/debug/pprof/), to those who run it: an address of this machine, as 127.0.0.1:6060. Any other needs debugToken. Nowhere if it is not set."`
+	DebugToken     usher.Secret  `yaml:"debugToken" doc:"What has to be sent there, as Authorization: Bearer; at least 32 characters. If it is not set, whoever is on this machine may read profiles."`
 	// Port is turned into HTTPS by [Load], which leaves it 0.
 	Port int `yaml:"port,omitempty" doc:"A short form of server.https: this port on the loopback addresses in development mode, and on all interfaces otherwise."`
 }
@@ -109,6 +111,8 @@ type Credentials struct {
 type Log struct {
 	Level  string `yaml:"level" doc:"The least that is logged: debug, info, warn or error."`
 	Format string `yaml:"format" doc:"text, or json for programs that collect logs."`
+	// Requests are logged without what is in their paths, queries and bodies.
+	Requests bool `yaml:"requests" doc:"Whether there is a line for every request that was answered: by whom, from where, which route, the status, how long it took and how much was sent. It has routes as they are written, as /api/v1/rooms/{room}, and nothing of a query, a header or a body."`
 }
 
 // Compat says which foreign dialects are spoken.

@@ -42,7 +42,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 	values := map[string]string{
 		"server.http": "127.0.0.1:81", "server.https": ":82", "server.publicURL": "https://usher.example.com/",
 		"server.origins": "https://app.example.com, https://beta.example.com:8443", "server.trustedProxies": "192.0.2.7,10.0.0.0/8,2001:db8::/32",
-		"server.notice": "3s", "server.drain": "4s",
+		"server.notice": "3s", "server.drain": "4s", "server.debug": "127.0.0.1:84", "server.debugToken": kept(long),
 		"data": "data", "operators": "client:euopeke6qei65m5prjcvnqv2lq, user:https://id.example.com#alice,group:https://id.example.com#staff",
 		"store.driver": "dynamodb", "store.region": "eu-central-1", "store.endpoint": "http://127.0.0.1:8000", "store.issuer": "https://id.example.com", "store.sealKey": kept(long),
 		"lambda.endpoint": "https://abc.execute-api.us-east-1.amazonaws.com/dev", "lambda.userPool": "arn:aws:cognito-idp:us-east-1:1:userpool/us-east-1_A", "lambda.userPoolClients": "one,two",
@@ -67,7 +67,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"turn.urls": "stun:turn.example.com,turn:turn.example.com", "turn.secret": kept(long), "turn.ttl": "1h",
 		"turnServer.udp": "127.0.0.1:3478", "turnServer.tcp": "127.0.0.1:3479", "turnServer.realm": "example.com", "turnServer.relayAddress": "198.51.100.7",
 		"turnServer.minPort": "50000", "turnServer.maxPort": "50001", "turnServer.quota": "3", "turnServer.allowPeers": "10.20.0.0/16",
-		"log.level": "debug", "log.format": "json",
+		"log.level": "debug", "log.format": "json", "log.requests": "true",
 		"compat.vpaas.enabled": "false", "compat.vpaas.access": "identity",
 		"compat.meetings.enabled": "true", "compat.meetings.access": "public", "compat.meetings.role": "host",
 		"compat.agora.enabled": "true", "compat.agora.access": "public", "compat.agora.role": "viewer",
@@ -92,6 +92,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			Origins:        []string{"https://app.example.com", "https://beta.example.com:8443"},
 			TrustedProxies: []string{"192.0.2.7", "10.0.0.0/8", "2001:db8::/32"},
 			Notice:         3 * time.Second, Drain: 4 * time.Second,
+			Debug: "127.0.0.1:84", DebugToken: usher.Secret(long),
 		},
 		Data: "data",
 		Store: config.Store{
@@ -154,7 +155,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			MaxValue: 1, MaxDocument: 2, MaxItems: 3, MaxObjects: 4, MaxPresence: 5, MaxPeers: 6, Grace: 7 * time.Second, Rate: limit.Rate{Count: 8, Per: time.Minute},
 		},
 		Web: config.Web{ClientID: "one", Issuer: "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_A", Connect: []string{"https://token.example.com"}},
-		Log: config.Log{Level: "debug", Format: "json"},
+		Log: config.Log{Level: "debug", Format: "json", Requests: true},
 		Compat: config.Compat{
 			VPaaS:    config.VPaaSDialect{Access: httpd.ByIdentity},
 			Meetings: config.MeetingsDialect{Enabled: true, Access: httpd.ToPublic, Role: usher.Host},

@@ -126,6 +126,9 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
+// minToken is how long a token must be that somebody chooses.
+const minToken = 32
+
 // maxDrain bounds what a server may take to stop, but for what can't be hurried.
 const maxDrain = 5 * time.Minute
 
@@ -144,6 +147,11 @@ func (v *validator) server(c Config) {
 	case !c.Dev && (s.HTTP != "" || s.HTTPS != ""):
 		v.check("server.publicURL", false, "must say what callers reach the server by, as in https://usher.example.com")
 	}
+	v.address("server.debug", s.Debug, c.Dev)
+	if host, _, err := net.SplitHostPort(s.Debug); err == nil {
+		v.check("server.debug", s.DebugToken != "" || isLoopback(host), "must be an address of this machine, as 127.0.0.1:6060, or server.debugToken must be set: profiles tell much of a process")
+	}
+	v.check("server.debugToken", s.DebugToken == "" || len(s.DebugToken.Reveal()) >= minToken, fmt.Sprintf("must have at least %d characters", minToken))
 	v.check("server.notice", 0 <= s.Notice && s.Notice <= maxDrain, "must be from 0s to "+maxDrain.String())
 	v.check("server.drain", time.Second <= s.Drain && s.Drain <= maxDrain, "must be from 1s to "+maxDrain.String())
 	for i, origin := range s.Origins {
