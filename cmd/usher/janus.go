@@ -79,11 +79,6 @@ func janusKey(cfg config.Config, dev bool) (crypto.Signer, error) {
 	return own.loadOrMake()
 }
 
-// doctorCommand is `usher doctor`.
-type doctorCommand struct {
-	Janus doctorJanus `cmd:"" help:"Check a Janus server: does it refuse who has no token, do the clocks agree, can it read the key."`
-}
-
 type doctorJanus struct{ configFlags }
 
 // doctorTime bounds an examination.
