@@ -22,7 +22,6 @@ export const en = {
     atIssuerHint: (host: string) => `You sign in at ${host}.`,
     none: 'Nobody can sign in here yet: this server’s web.clientId is not set. With an invite link you can still join a room.',
     trySecond: 'To try a call with yourself, open this page in a second window under another name.',
-    returning: 'Signing you in…',
     out: 'Sign out',
     expired: 'You were signed out. Please sign in again.',
   },
@@ -30,7 +29,6 @@ export const en = {
   connection: {
     connecting: 'Connecting…',
     lost: 'The connection was lost. Reconnecting…',
-    stopped: 'Disconnected',
   },
 
   account: {
@@ -122,7 +120,6 @@ export const en = {
     camera: 'Camera',
     microphone: 'Microphone',
     speaker: 'Speaker',
-    standard: 'Standard',
     level: 'Microphone level',
     you: 'You',
     preview: 'Your picture',
@@ -202,7 +199,6 @@ export const en = {
     removed: (name: string) => `${name} was removed.`,
     joined: (name: string) => `${name} has joined.`,
     left: (name: string) => `${name} has left.`,
-    full: 'The room is full: it has places for six people.',
     unlinkedShort: 'no connection',
     unlinked: (name: string) => `No connection to ${name} could be made.`,
     out: {

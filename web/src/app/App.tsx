@@ -9,6 +9,7 @@ import { knownPerson, MineContext, ServicesContext, useServices } from './contex
 import { Home } from './home/Home.tsx';
 import { Devices } from './media/devices.ts';
 import { GuestPage } from './room/GuestPage.tsx';
+import { Mishap } from './Mishap.tsx';
 import { RoomPage } from './room/RoomPage.tsx';
 import { useRoute } from './route.ts';
 import { Session, type Signed } from './session.ts';
@@ -24,7 +25,9 @@ export default function App() {
   useEffect(() => void session.start(), [session]);
   return (
     <ServicesContext value={services}>
-      <Page />
+      <Mishap>
+        <Page />
+      </Mishap>
       <Announcements said={said} drop={drop} />
     </ServicesContext>
   );

@@ -46,7 +46,9 @@ const url = location.origin;
 /** address is by which somebody who has said a name, or an address, is found in development mode. */
 export function address(nameOrAddress: string): string {
   const text = nameOrAddress.trim();
-  return text.includes('@') ? text : `${encodeURIComponent(text.toLowerCase()).replace(/%/g, '-')}@example.org`;
+  if (text.includes('@')) return text;
+  const letters = [...text.toLowerCase()].map((letter) => (/[a-z0-9]/.test(letter) ? letter : `-${letter.codePointAt(0)?.toString(16)}`));
+  return `${letters.join('').slice(0, 60)}@example.org`;
 }
 
 /** Who is signed in in this tab, and the client of their own. */
