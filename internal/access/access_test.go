@@ -32,7 +32,7 @@ var (
 	operator = usher.Identity{App: usher.DefaultApp, Kind: usher.LocalIdentity, Subject: "operator", Operator: true}
 )
 
-func openStore(t *testing.T) store.DB {
+func openStore(t testing.TB) store.DB {
 	t.Helper()
 	db, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: filepath.Join(t.TempDir(), "usher.db"), Synchronous: sqlstore.Off})
 	if err != nil {
@@ -43,7 +43,7 @@ func openStore(t *testing.T) store.DB {
 }
 
 // newAccess returns a node of its own on a store and a bus that others may share.
-func newAccess(t *testing.T, db store.DB, b bus.Bus, edit ...func(*access.Config)) *access.Access {
+func newAccess(t testing.TB, db store.DB, b bus.Bus, edit ...func(*access.Config)) *access.Access {
 	t.Helper()
 	sealer, err := keys.NewSealer(bytes.Repeat([]byte{7}, 32))
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"usher/internal/identity"
 	"usher/internal/platform"
 	"usher/internal/policy"
+	"usher/internal/store"
 )
 
 // withOperations tells operators everything, of the metrics of that registry.
@@ -156,23 +157,37 @@ func TestSearchingRoomsAndParticipants(t *testing.T) {
 	}
 }
 
+// manyRooms is a store with more rooms than anybody wants to make in a test. The
+// last is the needle.
+type manyRooms struct {
+	store.DB
+	list []usher.Room
+}
+
+func newManyRooms(db store.DB, n int) *manyRooms {
+	ids, m := usher.SystemIDs(), &manyRooms{DB: db}
+	for i := range n {
+		m.list = append(m.list, usher.Room{App: usher.DefaultApp, ID: ids.New(), Name: fmt.Sprint("room ", i), Status: usher.RoomReady})
+	}
+	m.list[n-1].Name = "needle"
+	return m
+}
+
+func (m *manyRooms) Rooms() store.Rooms { return listedRooms{m.DB.Rooms(), m} }
+
+type listedRooms struct {
+	store.Rooms
+	all *manyRooms
+}
+
+func (l listedRooms) List(_ context.Context, q store.RoomQuery) ([]usher.Room, error) {
+	from := slices.IndexFunc(l.all.list, func(r usher.Room) bool { return r.ID == q.After }) + 1
+	return l.all.list[from:min(from+q.Limit, len(l.all.list))], nil
+}
+
 // A search among many looks at a bounded number at a time, and says where to go on.
 func TestASearchAmongManyGoesOn(t *testing.T) {
-	db := openStore(t)
-	a := newAccess(t, db, &bus.Local{})
-	ids := usher.SystemIDs()
-	const many = 5200
-	for i := range many {
-		name := fmt.Sprint("room ", i)
-		if i == many-1 {
-			name = "needle"
-		}
-		if err := db.Rooms().Create(t.Context(), usher.Room{
-			App: usher.DefaultApp, ID: ids.New(), Name: name, Kind: usher.Permanent, Status: usher.RoomReady, Version: 1,
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	a := newAccess(t, newManyRooms(openStore(t), 5200), &bus.Local{})
 	found, next, err := a.Rooms(t.Context(), operator, access.RoomFilter{Search: "needle"}, access.Page{Limit: 10})
 	if err != nil || len(found) != 0 || next == "" {
 		t.Fatalf("got %d rooms, %q, %v; want none yet, and where to go on", len(found), next, err)
@@ -252,8 +267,8 @@ func FuzzInspect(f *testing.F) {
 	f.Add(jwt(`{"alg":"EdDSA","typ":"at+jwt","kid":"k1"}`, `{"sub":"ann","iat":1700000000,"exp":1e300}`))
 	f.Add(jwt(`{"alg":"x"}`, `{"iat":-1,"exp":"1","iss":7}`))
 	f.Add("a.b.c")
+	a := newAccess(f, openStore(f), &bus.Local{}, func(c *access.Config) { c.Callers = identity.Chain{} }) // who knows nobody
 	f.Fuzz(func(t *testing.T, token string) {
-		a := fuzzed(t)
 		found, err := a.Inspect(t.Context(), operator, access.InspectSpec{Token: usher.Secret(token)})
 		if err != nil && code(err) != "token_unrecognised" {
 			t.Errorf("%q: %v", token, err)
@@ -262,9 +277,4 @@ func FuzzInspect(f *testing.F) {
 			t.Errorf("%q: got %+v", token, found)
 		}
 	})
-}
-
-// fuzzed knows nobody.
-func fuzzed(t *testing.T) *access.Access {
-	return newAccess(t, openStore(t), &bus.Local{}, func(c *access.Config) { c.Callers = identity.Chain{} })
 }
