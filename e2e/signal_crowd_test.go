@@ -214,14 +214,16 @@ func TestOneWhoNeverReadsIsPutOutAndAThousandHearEverything(t *testing.T) {
 	in := joining{Room: room}
 	sender := s.signal(i.token("sender"), client.SignalOptions{})
 	sender.join(in)
-	stuck, id := s.stuck(i.token("stuck"), in)
+	stuck, id := s.stuck(ctx, i.token("stuck"), in)
 
 	// Everybody has heard one thing before the next is said, so that nobody
 	// waits for the one who does not read.
 	say := func(text string) {
 		t.Helper()
 		news := asPayload(t, text)
-		sender.ask(client.Message{Action: "room.message", Room: usher.ID(room), Payload: news})
+		if _, err := sender.Request(ctx, client.Message{Action: "room.message", Room: usher.ID(room), Payload: news}); err != nil {
+			t.Fatal(err)
+		}
 		for n, r := range all {
 			select {
 			case got, ok := <-r.news:
@@ -243,7 +245,7 @@ func TestOneWhoNeverReadsIsPutOutAndAThousandHearEverything(t *testing.T) {
 		if n%10 == 0 {
 			say(fmt.Sprint("news ", n))
 		}
-		_, refused = sender.Request(within(t, socketTime), client.Message{Action: "room.message", Room: usher.ID(room), To: string(id), Payload: flood})
+		_, refused = sender.Request(ctx, client.Message{Action: "room.message", Room: usher.ID(room), To: string(id), Payload: flood})
 	}
 	if code := signalCode(refused); code != "unreachable" && code != "participant_not_found" {
 		t.Errorf("the message that was too much was answered %v", refused)
@@ -251,7 +253,7 @@ func TestOneWhoNeverReadsIsPutOutAndAThousandHearEverything(t *testing.T) {
 	// Who wakes up in time to hear why, does.
 	var end error
 	for end == nil {
-		_, _, end = stuck.Read(within(t, socketTime))
+		_, _, end = stuck.Read(ctx)
 	}
 	if code := websocket.CloseStatus(end); code != websocket.StatusTryAgainLater && time.Since(since) < 5*time.Second {
 		t.Errorf("who never read was put out with %v, want 1013", end)
@@ -261,10 +263,9 @@ func TestOneWhoNeverReadsIsPutOutAndAThousandHearEverything(t *testing.T) {
 }
 
 // stuck enters a room and reads nothing any more.
-func (s *Server) stuck(token usher.Secret, how joining) (*websocket.Conn, usher.ID) {
+func (s *Server) stuck(ctx context.Context, token usher.Secret, how joining) (*websocket.Conn, usher.ID) {
 	s.t.Helper()
-	ctx := within(s.t, socketTime)
-	conn, _, err := websocket.Dial(ctx, s.HTTP+"/signal?Auth="+s.Secret(token.Reveal()), &websocket.DialOptions{HTTPClient: s.socketClient()})
+	conn, _, err := websocket.Dial(ctx, s.HTTP+"/signal?Auth="+s.Secret(token.Reveal()), nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -32,8 +32,14 @@ type hall struct {
 }
 
 // rosterPause is the least time between two rosters, so that a crowd that
-// comes at once costs each of its members a few messages and not one each.
-const rosterPause = 100 * time.Millisecond
+// comes at once costs each of its members a few messages and not one each; and
+// rosterShare what each who is there adds to it, so that a large room, whose
+// rosters are long and go to many, costs each of its members no more a second
+// than a small one.
+const (
+	rosterPause = 100 * time.Millisecond
+	rosterShare = 4 * time.Millisecond
+)
 
 // hallOf returns the hall of a room, which it opens if it is closed. a.mu is held.
 func (a *Access) hallOf(key usher.RoomKey) *hall {
@@ -249,7 +255,7 @@ func (h *hall) sendRosters(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(rosterPause):
+		case <-time.After(max(rosterPause, time.Duration(len(present))*rosterShare)):
 		}
 	}
 }
