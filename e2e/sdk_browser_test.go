@@ -104,6 +104,16 @@ func TestTwoPagesTalkThroughTheSDK(t *testing.T) {
 	ann.run(`local.stopScreen()`, nil, nil)
 	bob.run(`const {track} = tracks.find(({kind}) => kind === 'screen'); await until('the end of the screen', () => track.muted)`, nil, nil)
 
+	// A screen in the place of the camera, which comes back.
+	const shows = `const {track} = tracks.find(({kind, track}) => kind === 'camera' && track.kind === 'video');
+		await until('a picture of that size', async () => [...(await peer.connection.getStats(track)).values()].some(r => r.type === 'inbound-rtp' && r.frameWidth === arg))`
+	ann.run(`await local.shareScreen({video: true}, 'instead')`, nil, nil)
+	bob.run(shows, 64, nil)
+	ann.run(`local.stopScreen()`, nil, nil)
+	bob.run(shows, 160, nil)
+	ann.run(`let quality; media.on('quality', now => (quality = now));
+		await until('the quality', () => quality?.receiving > 0 && quality.sending > 0 && quality.rtt !== undefined && ['good', 'fair', 'poor'].includes(quality.level))`, nil, nil)
+
 	// ICE restarts while the media flows.
 	ann.run(`const before = peer.connection.localDescription.sdp.match(/ice-ufrag:(\S+)/)[1];
 		peer.connection.restartIce();
