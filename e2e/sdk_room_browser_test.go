@@ -27,19 +27,25 @@ func (m *meeting) come(name string) (p page, participant string) {
 func (m *meeting) all(others int) {
 	m.s.t.Helper()
 	for _, p := range m.there {
-		err := p.tryRun(`await sees(arg)`, others, nil)
-		if err == nil {
-			continue
-		}
-		for _, p := range m.there {
-			var wire []string
-			p.run(`return [...wire, ...mesh.participants.map(id => id + ' ' + mesh.peer(id).connection.connectionState)]`, nil, &wire)
-			for _, line := range wire {
-				m.s.t.Logf("%s: %s", p.name, line)
-			}
-		}
-		m.s.t.Fatalf("%s: %v", p.name, err)
+		m.do(p, `await sees(arg)`, others)
 	}
+}
+
+// do runs something in a page, and shows what all pages said if it fails.
+func (m *meeting) do(p page, body string, arg any) {
+	m.s.t.Helper()
+	err := p.tryRun(body, arg, nil)
+	if err == nil {
+		return
+	}
+	for _, p := range m.there {
+		var wire []string
+		p.run(`return [...wire, ...mesh.participants.map(id => id + ' ' + mesh.peer(id).connection.connectionState)]`, nil, &wire)
+		for _, line := range wire {
+			m.s.t.Logf("%s: %s", p.name, line)
+		}
+	}
+	m.s.t.Fatalf("%s: %v", p.name, err)
 }
 
 // leaves takes a page off those who are there.
@@ -72,10 +78,10 @@ func TestThreePagesMeetInARoomThroughTheSDK(t *testing.T) {
 	var cleoID string
 	cleo.run(`return link.participant`, nil, &cleoID)
 	for _, p := range []page{ann, bob} {
-		p.run(`const shared = await until('the screen', () => mesh.tracks(arg).find(({kind}) => kind === 'screen')); await flows(mesh.peer(arg), shared.track)`, cleoID, nil)
+		m.do(p, `const shared = await until('the screen', () => mesh.tracks(arg).find(({kind}) => kind === 'screen')); await flows(mesh.peer(arg), shared.track)`, cleoID)
 	}
 	cleo.run(`local.stopScreen()`, nil, nil)
-	ann.run(`await until('the end of the screen', () => mesh.tracks(arg).every(({kind}) => kind === 'camera'))`, cleoID, nil)
+	m.do(ann, `await until('the end of the screen', () => mesh.tracks(arg).every(({kind}) => kind === 'camera'))`, cleoID)
 
 	// A page that is loaded again takes the same place with another connection.
 	var again string
@@ -91,7 +97,7 @@ func TestThreePagesMeetInARoomThroughTheSDK(t *testing.T) {
 	// Who wants no media any more, and does again, stays in the room.
 	cleo.run(`mesh.close()`, nil, nil)
 	for _, p := range []page{ann, bob} {
-		p.run(`await until('the other to go', () => !mesh.participants.includes(arg))`, cleoID, nil)
+		m.do(p, `await until('the other to go', () => !mesh.participants.includes(arg))`, cleoID)
 	}
 	cleo.run(`window.mesh = await client.mesh(link, local)`, nil, nil)
 	m.all(2)

@@ -4,7 +4,7 @@ import * as usher from '../../sdk/js/dist/index.js';
 window.usher = usher;
 
 /** until waits for something to be true. */
-window.until = async (what, check, patience = 60_000) => {
+window.until = async (what, check, patience = 150_000) => {
     for (const start = Date.now(); ; ) {
         const value = await check();
         if (value) return value;

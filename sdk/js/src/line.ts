@@ -32,6 +32,7 @@ export class Line extends Emitter<LineEvents> {
   readonly #options: LineOptions;
   #page = ''; // the name of this end
   #other: string | undefined; // that of the other end, once it is known
+  #bound: string | undefined; // the one whose description the peer was given: it can have that of no other
   #peer: Peer;
   #endMedia: () => void = () => {};
   #closed = false;
@@ -75,15 +76,16 @@ export class Line extends Emitter<LineEvents> {
       if (from === this.#other) this.emit('bye', undefined);
       return;
     }
-    if (this.#other !== undefined && this.#other !== from) {
+    if (this.#bound !== undefined && this.#bound !== from) {
       if (!opens(message)) return; // what the page before had still under way
       this.#drop();
       this.#peer = this.#connect();
       this.emit('renewed', undefined);
     }
     this.#other = from;
-    if (message.action === 'peer.ready') this.#peer.resync();
-    else this.#peer.receive(message);
+    if (message.action === 'peer.ready') return this.#peer.resync();
+    if (asDescription(message.payload) !== undefined) this.#bound = from;
+    this.#peer.receive(message);
   }
 
   close(): void {
@@ -99,6 +101,7 @@ export class Line extends Emitter<LineEvents> {
   #connect(): Peer {
     const { wiring, local, initiator, relayOnly } = this.#options;
     this.#page = randomName(wiring.env, 8);
+    this.#bound = undefined;
     const peer = new Peer({
       env: wiring.env,
       iceServers: wiring.iceServers(),

@@ -239,6 +239,7 @@ export class FakeConnection {
   readonly senders: FakeSender[] = [];
   readonly transceivers: string[] = [];
   rollbacks = 0;
+  firstTakenBack = false;
   onnegotiationneeded: (() => void) | null = null;
   onicecandidate: ((event: { candidate: unknown }) => void) | null = null;
   onconnectionstatechange: (() => void) | null = null;
@@ -315,6 +316,7 @@ export class FakeConnection {
     if (description.type === 'answer' && this.signalingState !== 'have-local-offer') throw new Error(`an answer in the state ${this.signalingState}`);
     if (description.type === 'offer' && this.signalingState === 'have-local-offer') {
       this.rollbacks++;
+      this.firstTakenBack ||= this.#stable.local === null;
       this.localDescription = this.#stable.local;
       this.#needed = true;
     }
