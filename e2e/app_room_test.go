@@ -163,3 +163,20 @@ func TestARoomOfTheAppIsOpenToWhoHasNoCamera(t *testing.T) {
 		people = append(people, p)
 	}
 }
+
+func TestACallTakesOneOutOfTheRoomOfTheApp(t *testing.T) {
+	t.Parallel()
+	a := openApp(t, options{})
+	ann, ben := befriended(a)
+	ann.hosts("Standup")
+	ben.click(button("Call Ann"))
+	ann.sees(`text=If you accept, you leave the room.`)
+	ann.click(button("Accept"))
+	ann.talks()
+	ben.talks()
+	ben.click(button("Hang up"))
+	ann.sees(`role=heading[name="Join Standup"]`)
+	ann.click(button("Join"))
+	ann.sees(`[data-room]`)
+	ann.sees(`[data-own] video`)
+}

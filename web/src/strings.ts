@@ -83,6 +83,7 @@ export const en = {
     with: (name: string) => `Call with ${name}`,
     isCalling: (name: string) => `${name} is calling`,
     stranger: 'Not in your contacts',
+    leavesRoom: 'If you accept, you leave the room.',
     accept: 'Accept',
     decline: 'Decline',
     hangUp: 'Hang up',

@@ -6,6 +6,7 @@ import { readContactsAgain, useContacts, useMine, useServices } from '../context
 import { explain } from '../explain.ts';
 import { Face } from '../home/Header.tsx';
 import { Icon } from '../icons.tsx';
+import { useRoute } from '../route.ts';
 import type { Person } from '../session.ts';
 import { play } from '../sound.ts';
 import { useStore } from '../store.ts';
@@ -32,6 +33,7 @@ function IncomingCall({ ringing, quietly }: { readonly ringing: Ringing; readonl
   const { phone } = useMine();
   const { peer, stranger } = ringing;
   const name = peer.name || s.call.somebody;
+  const inRoom = useRoute().page === 'room';
   useEffect(() => {
     const before = document.title;
     document.title = s.call.isCalling(name);
@@ -57,6 +59,7 @@ function IncomingCall({ ringing, quietly }: { readonly ringing: Ringing; readonl
         <div className="pulse">
           <Face name={name} size="xl" />
         </div>
+        {inRoom && <Text ta="center">{s.call.leavesRoom}</Text>}
         <Text c="dimmed">{stranger ? [s.call.stranger, peer.email].filter(Boolean).join(' · ') : peer.email}</Text>
       </div>
       <Group grow mt="lg">

@@ -77,7 +77,7 @@ export class Phone extends Store<PhoneState> {
     const kept = tab.read<Kept>('call');
     if (kept === undefined) return;
     const turn = this.#begin(kept.peer, kept.saved.outgoing, 'reconnecting', kept.since);
-    const [call] = await Promise.all([this.#client.calls.goOn(kept.saved).catch(() => undefined), this.#devices.open()]);
+    const [call] = await Promise.all([this.#client.calls.goOn(kept.saved).catch(() => undefined), this.#devices.open('call')]);
     if (turn !== this.#turn) return void call?.hangup().catch(() => {});
     if (call === undefined) return this.#end('connection_lost');
     if (call.state !== 'accepted') this.#change({ phase: 'calling' });
@@ -88,7 +88,7 @@ export class Phone extends Store<PhoneState> {
   async call(peer: Person): Promise<void> {
     if (this.state.current !== undefined) return;
     const turn = this.#begin(peer, true, 'calling');
-    await this.#devices.open();
+    await this.#devices.open('call');
     if (turn !== this.#turn) return; // it was cancelled meanwhile
     try {
       const call = await this.#client.calls.call(peer.id);
@@ -107,7 +107,7 @@ export class Phone extends Store<PhoneState> {
     call.on('ended', ({ reason, elsewhere }) => {
       if (turn === this.#turn) this.#end(elsewhere ? 'taken' : reason);
     });
-    await this.#devices.open();
+    await this.#devices.open('call');
     if (turn !== this.#turn) return;
     this.#have(call);
     await call.accept().catch((thrown: unknown) => {
@@ -171,7 +171,7 @@ export class Phone extends Store<PhoneState> {
   }
 
   async #connect(call: Call, now: () => boolean): Promise<void> {
-    const local = await this.#devices.open();
+    const local = await this.#devices.open('call');
     const media = await this.#client.media(call, local);
     if (!now()) return;
     this.#media = media;
@@ -228,7 +228,7 @@ export class Phone extends Store<PhoneState> {
     this.#call = undefined;
     this.#media = undefined;
     tab.write('call', undefined);
-    this.#devices.close();
+    this.#devices.close('call');
     const lasted = current.since === undefined ? undefined : (Date.now() - current.since) / 1000;
     const quiet = mine && lasted === undefined; // who cancels knows
     this.set({ current: undefined, ending: quiet ? undefined : { peer: current.peer, reason, lasted, outgoing: current.outgoing } });

@@ -19,12 +19,10 @@ export function DevicesDialog({ opened, onClose }: { readonly opened: boolean; r
 
 function Chooser() {
   const { devices } = useServices();
-  const [wasOpen] = useState(() => devices.state.local !== undefined || devices.state.opening);
   useEffect(() => {
-    if (wasOpen) return;
-    void devices.open();
-    return () => devices.close(); // it was opened for the look only
-  }, [devices, wasOpen]);
+    void devices.open('look');
+    return () => devices.close('look');
+  }, [devices]);
   return (
     <Stack>
       <MediaProblem />

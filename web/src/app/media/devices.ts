@@ -34,23 +34,23 @@ const nothing = { opening: false, local: undefined, stream: undefined, screen: u
 export class Devices extends Store<DevicesState> {
   #opened: Promise<LocalMedia> | undefined;
   #turn = 0;
-  #where: Where = 'call';
+  readonly #users = new Set<Where>();
+  #picture: MediaTrackConstraints = {};
 
   constructor() {
     super({ ...nothing, on: { audio: true, video: true }, list: [], chosen: browser.read<Chosen>('devices') ?? {} });
     navigator.mediaDevices?.addEventListener('devicechange', () => void this.#enumerate());
   }
 
-  /** open turns on what there is, for a call or for a room. It never fails: what is missing is said in problem. */
-  open(where: Where = 'call'): Promise<LocalMedia> {
-    if (this.#opened === undefined) {
-      this.#where = where;
-      this.#opened = this.#open();
-    }
+  /** open turns on what there is, until it is closed for all that it was opened for. It never fails: what is missing is said in problem. */
+  open(where: Where): Promise<LocalMedia> {
+    this.#users.add(where);
+    this.#opened ??= this.#open(where);
     return this.#opened;
   }
 
-  async #open(): Promise<LocalMedia> {
+  async #open(where: Where): Promise<LocalMedia> {
+    this.#picture = pictures[where];
     this.set({ opening: true, problem: undefined });
     const turn = ++this.#turn;
     const { stream, problem } = await this.#take();
@@ -68,7 +68,7 @@ export class Devices extends Store<DevicesState> {
 
   /** take asks for both, and for one where both can't be had. */
   async #take(): Promise<{ readonly stream: MediaStream; readonly problem?: string }> {
-    const { audio, video } = constraints(this.state.chosen, this.#where);
+    const { audio, video } = constraints(this.state.chosen, this.#picture);
     const ask = async (what: MediaStreamConstraints): Promise<MediaStream> => (await LocalMedia.open(what)).stream;
     try {
       return { stream: await ask({ audio, video }) };
@@ -89,7 +89,8 @@ export class Devices extends Store<DevicesState> {
 
   /** again asks for what could not be had before, while a call goes on. */
   async again(): Promise<void> {
-    const local = await this.open();
+    const local = await this.#opened;
+    if (local === undefined) return;
     this.set({ opening: true });
     const { stream, problem } = await this.#take();
     const found = stream.getTracks().map((track) => ({ kind: track.kind as Kind, id: track.getSettings().deviceId ?? '' }));
@@ -113,7 +114,7 @@ export class Devices extends Store<DevicesState> {
     browser.write('devices', chosen);
     if (kind === 'speaker' || this.state.local === undefined) return;
     try {
-      await this.state.local.use(kind, id, kind === 'video' ? pictures[this.#where] : {});
+      await this.state.local.use(kind, id, kind === 'video' ? this.#picture : {});
       this.set({ problem: undefined });
     } catch (thrown) {
       this.set({ problem: thrown instanceof UsherError ? thrown.code : 'media_missing' });
@@ -122,7 +123,8 @@ export class Devices extends Store<DevicesState> {
   }
 
   async share(): Promise<void> {
-    const local = await this.open();
+    const local = await this.#opened;
+    if (local === undefined) return;
     try {
       await local.shareScreen({ video: true, audio: true });
       this.set({ problem: undefined });
@@ -140,8 +142,10 @@ export class Devices extends Store<DevicesState> {
     this.set({ problem: undefined });
   }
 
-  /** close turns everything off, lights too. */
-  close(): void {
+  /** close turns everything off, lights too, where nothing else needs it. */
+  close(where: Where): void {
+    this.#users.delete(where);
+    if (this.#users.size > 0) return;
     const opened = this.#opened;
     this.#opened = undefined;
     this.#turn++;
@@ -163,19 +167,20 @@ export class Devices extends Store<DevicesState> {
   }
 }
 
-/** What the camera is open for. */
-type Where = 'call' | 'room';
+/** What the camera is open for; a look is that in the dialog of devices. */
+type Where = 'call' | 'room' | 'look';
 
 /** In a room each sends to each, so that pictures are smaller. */
 const pictures = {
   call: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } },
+  look: { width: { ideal: 640 }, height: { ideal: 360 } },
   room: { width: { ideal: 640 }, height: { ideal: 360 }, frameRate: { ideal: 20, max: 30 } },
 } as const satisfies Record<Where, MediaTrackConstraints>;
 
-function constraints(chosen: Chosen, where: Where): { readonly audio: MediaTrackConstraints; readonly video: MediaTrackConstraints } {
+function constraints(chosen: Chosen, picture: MediaTrackConstraints): { readonly audio: MediaTrackConstraints; readonly video: MediaTrackConstraints } {
   const device = (id: string | undefined): MediaTrackConstraints => (id === undefined ? {} : { deviceId: { ideal: id } });
   return {
     audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, ...device(chosen.audio) },
-    video: { ...pictures[where], ...device(chosen.video) },
+    video: { ...picture, ...device(chosen.video) },
   };
 }

@@ -35,21 +35,18 @@ export function RoomPage({ room, signed }: { readonly room: string; readonly sig
     if (meeting.wasIn || takeJoinNow(room)) void meeting.join();
     else void devices.open('room');
   }, [meeting, devices, room]);
-  // Another page of the app leaves the room; closing the window does so by itself.
+  // Whatever takes the place of this page, such as a call that was accepted, leaves the room.
+  const leaving = useRef<ReturnType<typeof setTimeout>>(undefined);
   useEffect(() => {
-    const left = (): void => {
-      if (location.pathname !== `/room/${encodeURIComponent(room)}`) void meeting.leave();
+    clearTimeout(leaving.current);
+    return () => {
+      leaving.current = setTimeout(() => void meeting.leave());
     };
-    addEventListener('popstate', left);
-    return () => removeEventListener('popstate', left);
-  }, [meeting, room]);
+  }, [meeting]);
   useEffect(() => {
     document.title = `${name} · ${s.name}`;
   }, [name, s]);
-  const home = (): void => {
-    devices.close();
-    go('/');
-  };
+  const home = (): void => go('/');
   switch (state.phase) {
     case 'in':
       return <RoomView meeting={meeting} name={name} invites={signed.guestOf === undefined} />;

@@ -73,6 +73,7 @@ export class Meeting extends Store<MeetingState> {
     try {
       const local = await this.#devices.open('room');
       const link = await this.#enter();
+      if (this.#isOut()) return void link.leave().catch(() => {}); // one has left while one came in
       this.#link = link;
       this.#watch(link);
       const mesh = await this.#client.mesh(link, local);
@@ -81,7 +82,7 @@ export class Meeting extends Store<MeetingState> {
       this.#roster(link.roster);
     } catch (thrown) {
       tab.write('seat', undefined);
-      if (this.state.phase === 'out') return; // one was put out in the meantime
+      if (this.#isOut()) return;
       const problem = thrown instanceof UsherError ? thrown : new UsherError('unreachable', String(thrown));
       this.set({ phase: 'before', problem });
     }
@@ -205,12 +206,16 @@ export class Meeting extends Store<MeetingState> {
     this.#link.say({ media }, to).catch(() => {}); // they may have left
   }
 
+  #isOut(): boolean {
+    return this.state.phase === 'out';
+  }
+
   #out(reason: string, message: string): void {
     if (this.state.phase === 'out') return;
     for (const end of this.#ends.splice(0)) end();
     this.#link = undefined;
     tab.write('seat', undefined);
-    this.#devices.close();
+    this.#devices.close('room');
     this.set({ phase: 'out', reason, message, others: [] });
   }
 }
