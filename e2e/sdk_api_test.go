@@ -154,4 +154,12 @@ func TestAHostManagesARoomWithTheSDK(t *testing.T) {
 	if explained.Answer.Decision.Code != refusal.Code {
 		t.Errorf("the refusal %s is explained as %+v", refusal.Code, explained)
 	}
+
+	// Nobody else is told of what happens here.
+	var hooks, replay apiAnswer
+	d.call("api", who{"name": "ann", "operator": true, "method": "webhooks", "args": []string{}}, &hooks)
+	d.call("api", who{"name": "ann", "operator": true, "method": "replayWebhook", "args": []string{"app", "end"}}, &replay)
+	if string(hooks.Answer) != "[]" || replay.Code != "webhook_not_found" {
+		t.Errorf("the webhooks are %s (%s), and one is told again: %+v", hooks.Answer, hooks.Code, replay)
+	}
 }

@@ -190,6 +190,20 @@ export interface Taking {
   readonly created_at: string;
 }
 
+/** Who else is told of what happens, and up to where. */
+export interface Webhook {
+  readonly name: string;
+  readonly host: string;
+  /** The types of event that it is told of; none is all. */
+  readonly events: readonly string[];
+  /** Up to where it was told of the record, but for the rooms that are held back. */
+  readonly cursor: string;
+  readonly held: readonly string[];
+  readonly failing_since?: string;
+  readonly failure?: string;
+  readonly delivered_at?: string;
+}
+
 /** What a platform has yet to do: put somebody out, or close a room. */
 export interface Ejection {
   readonly platform: string;
@@ -298,6 +312,16 @@ export class Operator {
   async ejections(): Promise<readonly Ejection[]> {
     const list = await this.http.json<{ readonly ejections: readonly Ejection[] }>({ method: 'GET', path: ['ejections'] });
     return list.ejections;
+  }
+
+  async webhooks(): Promise<readonly Webhook[]> {
+    const list = await this.http.json<{ readonly webhooks: readonly Webhook[] }>({ method: 'GET', path: ['webhooks'] });
+    return list.webhooks;
+  }
+
+  /** replayWebhook tells a target again, from a cursor of the record on, or from `begin` or `end`. */
+  replayWebhook(name: string, from: string): Promise<Webhook> {
+    return this.http.json({ method: 'POST', path: ['webhooks', name, 'replay'], body: { from } });
   }
 
   async keys(): Promise<readonly SigningKey[]> {
