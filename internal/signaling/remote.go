@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"usher"
 	"usher/internal/access"
@@ -195,6 +196,9 @@ func (r *Remote) Message(ctx context.Context, e Event, data []byte) error {
 			r.Logger.Warn("a connection that nobody knows could not be closed", "error", err)
 		}
 		return err
+	}
+	if len(data) > r.config.MaxMessage || !utf8.Valid(data) {
+		data = nil // which is no message: a socket of ours would have closed
 	}
 	limits := t.rates(s)
 	s.link.Message(nil, data)
