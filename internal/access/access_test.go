@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -190,6 +192,40 @@ func TestTheRosterHasThoseWhoAreConnected(t *testing.T) {
 	eve := claimed(t, a, r, "Eva")
 	attach(t, a, eve)
 	first.waitRoster(t, "Ann Dan Eva")
+}
+
+func TestALargeRoomIsToldLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccess(t, openStore(t), &bus.Local{})
+		r := newRoom(t, a)
+		_, host := attach(t, a, claimed(t, a, r, "Host"))
+		const others = 99
+		var all []*access.Attachment
+		for n := range others {
+			at, _ := attach(t, a, claimed(t, a, r, fmt.Sprint("p", n)))
+			all = append(all, at)
+		}
+		here := func(d time.Duration) int {
+			<-time.After(d)
+			synctest.Wait()
+			_, roster := host.state()
+			return len(strings.Fields(roster)) - 1
+		}
+		if got := here(10 * time.Second); got != others {
+			t.Fatalf("the host knows of %d, want %d", got, others)
+		}
+		all[0].LeaveNow()
+		if got := here(time.Millisecond); got != others-1 {
+			t.Errorf("when one has left the host knows of %d", got)
+		}
+		all[1].LeaveNow()
+		if got := here(200 * time.Millisecond); got != others-1 {
+			t.Errorf("soon after that the host is told again, of %d", got)
+		}
+		if got := here(time.Second); got != others-2 {
+			t.Errorf("in the end the host knows of %d", got)
+		}
+	})
 }
 
 func TestWhoIsRemovedIsOut(t *testing.T) {
