@@ -2,7 +2,6 @@ import { Emitter } from './emitter.js';
 import { asUsherError, UsherError } from './error.js';
 import { Inbox } from './inbox.js';
 import type { LeftReason, Present, Relayed, RoomEvent } from './messages.js';
-import type { Answer } from './requests.js';
 import type { Signal } from './signal.js';
 import type { Permission } from './types.js';
 
@@ -161,6 +160,7 @@ const mostEarly = 64;
 /** The rooms that one connection is in. */
 export class Rooms {
   readonly #links = new Map<string, RoomLink>();
+  readonly #unclaimed = new Set<RoomLink>(); // that nobody was given yet
   #joining = 0;
   #early: Relayed[] = []; // others see a newcomer, and may write to it, before it is told itself
 
@@ -183,15 +183,57 @@ export class Rooms {
   /** join enters a room, and stays in it across lost connections as long as the server lets it. */
   async join(entry: Entry): Promise<RoomLink> {
     this.#joining++;
-    let answer: Answer;
+    let wasLost = false;
+    const ended = this.signal.on('lost', () => (wasLost = true));
     try {
-      answer = await this.signal.request({ action: 'room.join', payload: entry });
+      const answer = await this.signal.request({ action: 'room.join', payload: entry }, { repeatable: true });
+      const link = answer.action === 'room.joined' ? this.#links.get(answer.room) : undefined;
+      if (link === undefined) throw new UsherError('not_joined', 'The room was left again at once.');
+      this.#unclaimed.delete(link);
+      return link;
+    } catch (thrown) {
+      const error = asUsherError(thrown, 'not_joined');
+      if (!wasLost) throw error;
+      return await this.#claim(entry, error);
     } finally {
+      ended();
       if (--this.#joining === 0) this.#early = [];
     }
-    const link = answer.action === 'room.joined' ? this.#links.get(answer.room) : undefined;
-    if (link === undefined) throw new UsherError('not_joined', 'The room was left again at once.');
-    return link;
+  }
+
+  /**
+   * claim is for a join whose answer was lost with a socket: the session has the
+   * place by now, or gets it again in a moment, and the server says that it is
+   * in the room already.
+   */
+  async #claim(entry: Entry, error: UsherError): Promise<RoomLink> {
+    // The session is told of each of its places once more.
+    for (let more = this.#links.size + 1; ; more--) {
+      for (const link of this.#unclaimed) {
+        if (link.room !== entry.room && error.code !== 'already_in_room') continue; // a room may be named by its name
+        this.#unclaimed.delete(link);
+        return link;
+      }
+      if (error.code !== 'already_in_room' || more === 0) throw error;
+      await this.#toldOfPlace();
+    }
+  }
+
+  /** toldOfPlace waits until the server has said of some place that one has it, or not. */
+  #toldOfPlace(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const ends = [
+        this.signal.on('room', ({ action }) => {
+          if (action === 'room.joined' || action === 'room.left') done(resolve);
+        }),
+        this.signal.on('lost', (error) => done(() => reject(error))),
+        this.signal.on('stopped', (error) => done(() => reject(error))),
+      ];
+      const done = (then: () => void): void => {
+        for (const end of ends) end();
+        then();
+      };
+    });
   }
 
   #happened(event: RoomEvent): void {
@@ -199,9 +241,11 @@ export class Rooms {
     if (link === undefined && event.action === 'room.joined') {
       link = new RoomLink(this.signal, event);
       this.#links.set(event.room, link);
+      this.#unclaimed.add(link);
       const { room } = event;
       const mine = link;
       link.on('left', () => {
+        this.#unclaimed.delete(mine);
         if (this.#links.get(room) === mine) this.#links.delete(room);
       });
     }

@@ -111,6 +111,7 @@ class Hub {
   #join(socket: WireSocket, session: Session | undefined, sent: Sent): void {
     const participant = sent.payload?.['participant'];
     if (session === undefined) return;
+    if (session.seat !== undefined) return socket.deliver({ action: 'error', ref: sent.id, payload: { code: 'already_in_room', message: 'Yes.' } });
     if (typeof participant === 'string' && !this.seats.has(participant)) return socket.deliver({ action: 'error', ref: sent.id, payload: { code: 'token_invalid', message: 'No.' } });
     const seat = typeof participant === 'string' ? participant : this.name();
     const before = this.seats.get(seat);

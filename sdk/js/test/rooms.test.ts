@@ -106,6 +106,44 @@ test('a place is taken again in a new session, and lost if the server has given 
   assert.equal(o.server.socket.count('room.join'), 0);
 });
 
+test('a join whose answer was lost is not lost', async () => {
+  const o = await open();
+  const joining = o.rooms.join({ room: 'lobby' });
+  o.server.socket.breaks();
+  await o.clock.pass(1000);
+  o.server.socket.greet(true);
+  o.server.socket.refuses('room.join', 'already_in_room'); // before it is told of the place that it has
+  await settled();
+  o.says('room.joined', { participant: 'm', role: 'speaker', permissions, token: 't' });
+  const link = await joining;
+  assert.equal(link.participant, 'm');
+  const twice = o.rooms.join({ room: 'r' });
+  o.server.socket.refuses('room.join', 'already_in_room');
+  await assert.rejects(twice, { code: 'already_in_room' }, 'somebody has that place');
+
+  const other = o.rooms.join({ room: 'other' });
+  o.server.socket.breaks();
+  await o.clock.pass(1000);
+  o.server.socket.greet(true);
+  o.server.socket.refuses('room.join', 'already_in_room');
+  o.says('room.joined', { participant: 'm', role: 'speaker', permissions, token: 't' }); // the place it had before
+  await settled();
+  o.says('room.joined', { participant: 'n', role: 'speaker', permissions, token: 't' }, { room: 'o' });
+  assert.equal((await other).room, 'o', 'in one room, and coming into another');
+
+  const secret = o.rooms.join({ room: 's', participant: 'p', secret: 'x' });
+  o.server.socket.breaks();
+  await o.clock.pass(1000);
+  o.server.socket.greet(true);
+  o.says('room.joined', { participant: 'p', role: 'speaker', permissions, token: 't' }, { room: 's' });
+  o.server.socket.refuses('room.join', 'participant_not_found'); // its secret is used up
+  assert.equal((await secret).participant, 'p');
+
+  const never = o.rooms.join({ room: 'lobby' });
+  o.server.socket.refuses('room.join', 'room_full');
+  await assert.rejects(never, { code: 'room_full' });
+});
+
 test('who leaves is out at once, and the end of the client ends its places', async () => {
   const o = await open();
   const link = await o.join();
