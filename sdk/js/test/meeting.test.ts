@@ -24,6 +24,7 @@ class Hub {
   readonly seats = new Map<string, Session | undefined>(); // who is in the room, and by which session
   readonly sessions = new Map<string, Session>();
   #names = 0;
+  #told = 0;
 
   constructor(readonly chance: () => number) {}
 
@@ -72,12 +73,13 @@ class Hub {
     for (const socket of sockets) socket?.breaks(1012);
   }
 
-  /** rosters tells everybody who is there now, some time later. */
+  /** rosters tells everybody who is there now, some time later, and of each change in order. */
   rosters(): void {
+    const at = (this.#told = Math.max(this.#told, this.clock.now + this.chance() * 150) + 1);
     const participants = [...this.seats.keys()].map((id) => ({ id, name: id, role: 'speaker', guest: false }));
     for (const session of this.seats.values()) {
       const socket = session?.socket;
-      this.later(() => socket?.deliver({ action: 'room.roster', room: 'r', payload: { participants } }));
+      this.clock.setTimeout(() => socket?.deliver({ action: 'room.roster', room: 'r', payload: { participants } }), at - this.clock.now);
     }
   }
 
