@@ -16,6 +16,7 @@ interface Session {
   readonly name: string;
   socket: WireSocket | undefined;
   seat: string | undefined;
+  admitted: number;
 }
 
 /** The server, and the wires to it. */
@@ -33,8 +34,8 @@ class Hub {
     return `${Math.floor(this.chance() * 1e6).toString(36)}-${++this.#names}`;
   }
 
-  later(run: () => void, longest = 150): void {
-    this.clock.setTimeout(run, this.chance() * longest);
+  later(run: () => void): void {
+    this.clock.setTimeout(run, this.chance() * 150);
   }
 
   receive(socket: WireSocket, sent: Sent): void {
@@ -79,7 +80,8 @@ class Hub {
     const participants = [...this.seats.keys()].map((id) => ({ id, name: id, role: 'speaker', guest: false }));
     for (const session of this.seats.values()) {
       const socket = session?.socket;
-      this.clock.setTimeout(() => socket?.deliver({ action: 'room.roster', room: 'r', payload: { participants } }), at - this.clock.now);
+      // A newcomer is told that it is in first.
+      this.clock.setTimeout(() => socket?.deliver({ action: 'room.roster', room: 'r', payload: { participants } }), Math.max(at, session?.admitted ?? 0) - this.clock.now);
     }
   }
 
@@ -97,7 +99,7 @@ class Hub {
   }
 
   #session(): Session {
-    const session: Session = { name: this.name(), socket: undefined, seat: undefined };
+    const session: Session = { name: this.name(), socket: undefined, seat: undefined, admitted: 0 };
     this.sessions.set(session.name, session);
     return session;
   }
@@ -124,9 +126,10 @@ class Hub {
   /** seat lets others see, and write to, somebody who is told so only later. */
   #seat(socket: WireSocket, session: Session, seat: string, ref: string | undefined): void {
     session.seat = seat;
+    session.admitted = this.clock.now + this.chance() * 50 + 1;
     this.seats.set(seat, session);
     this.rosters();
-    this.later(() => socket.deliver({ action: 'room.joined', ref, room: 'r', payload: { participant: seat, role: 'speaker', permissions: [], token: 't' } }), 50);
+    this.clock.setTimeout(() => socket.deliver({ action: 'room.joined', ref, room: 'r', payload: { participant: seat, role: 'speaker', permissions: [], token: 't' } }), session.admitted - this.clock.now - 1);
   }
 }
 
