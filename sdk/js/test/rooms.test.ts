@@ -241,6 +241,18 @@ test('a page that was loaded again is another connection, and what was meant for
   assert.equal(FakeConnection.all[1]?.signalingState, 'have-local-offer', 'an answer to the connection before');
 });
 
+test('an answer by another page than the offer was for is taken, if it is to this offer', async () => {
+  const o = await meet();
+  o.roster('m', 'z');
+  o.relay('z', 'peer.ready', { page: 'p1' });
+  await settled();
+  const mine = String(to(o, 'z').at(-1)?.payload?.['page']);
+  o.relay('z', 'sdp', { description: { type: 'answer', sdp: 'answer 903' }, page: 'p2', to: mine, offer: 1 }); // it took another connection meanwhile
+  await settled();
+  assert.equal(FakeConnection.all[0]?.signalingState, 'stable');
+  assert.deepEqual([o.told, FakeConnection.all.length], [[], 1]);
+});
+
 test('who wants no media any more is gone, and comes again when it says so', async () => {
   const o = await meet();
   o.roster('a', 'm');
