@@ -22,8 +22,8 @@ type calls struct {
 	db *DB
 
 	mu     sync.Mutex
-	live   map[usher.CallKey]struct{}
-	people map[person]int // how many of live each is in
+	live   map[usher.CallKey]int // how often it was entered: it may be made twice at once
+	people map[person]int        // how many of live each is in
 }
 
 var _ store.Calls = (*calls)(nil)
@@ -32,7 +32,7 @@ type person struct{ app, key string }
 
 // newCalls reads which calls live.
 func newCalls(ctx context.Context, db *DB) (*calls, error) {
-	s := &calls{Calls: db.DB.Calls(), db: db, live: make(map[usher.CallKey]struct{}), people: make(map[person]int)}
+	s := &calls{Calls: db.DB.Calls(), db: db, live: make(map[usher.CallKey]int), people: make(map[person]int)}
 	keys, err := s.Due(ctx, always, math.MaxInt32)
 	if err != nil {
 		return nil, err
@@ -46,22 +46,37 @@ func newCalls(ctx context.Context, db *DB) (*calls, error) {
 // always is after everything that is due at some time.
 var always = time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// enter enters a call, and reports whether it was not there.
-func (s *calls) enter(key usher.CallKey) bool {
+// enter enters a call that may be about to be made.
+func (s *calls) enter(key usher.CallKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, there := s.live[key]; there {
-		return false
+	if s.live[key]++; s.live[key] > 1 {
+		return
 	}
-	s.live[key] = struct{}{}
 	s.people[person{key.App, key.Pair.Low}]++
 	s.people[person{key.App, key.Pair.High}]++
-	return true
 }
 
+// takeBack takes back what one enter did.
+func (s *calls) takeBack(key usher.CallKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live[key] > 1 {
+		s.live[key]--
+		return
+	}
+	s.remove(key)
+}
+
+// takeOut takes out a call that has ended, however often it was entered.
 func (s *calls) takeOut(key usher.CallKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.remove(key)
+}
+
+// remove is takeOut for who holds s.mu.
+func (s *calls) remove(key usher.CallKey) {
 	if _, there := s.live[key]; !there {
 		return
 	}
@@ -78,10 +93,10 @@ func (s *calls) Create(ctx context.Context, c usher.Call) error {
 	if !c.Live() {
 		return s.Calls.Create(ctx, c)
 	}
-	entered := s.enter(c.Key())
+	s.enter(c.Key())
 	err := s.Calls.Create(ctx, c)
-	if entered && errors.Is(err, store.ErrExists) {
-		s.takeOut(c.Key()) // the pair has another, or this one has ended
+	if errors.Is(err, store.ErrExists) {
+		s.takeBack(c.Key()) // the pair has another, or this one is there, or has ended
 	}
 	return err
 }

@@ -18,6 +18,8 @@ type countedCalls struct {
 	store.DB
 	asked  atomic.Int64
 	broken atomic.Bool
+	// meanwhile, if not nil, happens once, before a call is written.
+	meanwhile func()
 }
 
 func (d *countedCalls) Calls() store.Calls { return countedStore{d.DB.Calls(), d} }
@@ -35,6 +37,7 @@ func (s countedStore) Active(ctx context.Context, app, user string) ([]usher.Cal
 }
 
 func (s countedStore) Create(ctx context.Context, c usher.Call) error {
+	once(&s.d.meanwhile)
 	err := s.Calls.Create(ctx, c)
 	if s.d.broken.Load() { // though it is written
 		return errBroken
@@ -104,6 +107,33 @@ func TestWhoHasNoCallsIsNotAskedAbout(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	want("nobody knows whether it was written", "carl", 1, 1)
+}
+
+// Both of a pair may choose the same id, and call at once: whichever is written
+// first, the call is there.
+func TestACallThatIsMadeTwiceAtOnceIsThere(t *testing.T) {
+	below := &countedCalls{DB: openSQL(t)}
+	db := alone(t, below).Calls()
+	below.meanwhile = func() {
+		if err := db.Create(t.Context(), ringing("same", "bob", "ann")); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := db.Create(t.Context(), ringing("same", "ann", "bob")); !errors.Is(err, store.ErrExists) {
+		t.Fatalf("the one that came later: %v", err)
+	}
+	for _, user := range []string{"ann", "bob"} {
+		if got, err := db.Active(t.Context(), usher.DefaultApp, user); err != nil || len(got) != 1 {
+			t.Errorf("%s has %d calls, %v, want 1", user, len(got), err)
+		}
+	}
+	_, err := db.Update(t.Context(), ringing("same", "ann", "bob").Key(), func(c usher.Call) (usher.Call, error) {
+		c.Status, c.EndedAt = usher.CallEnded, start
+		return c, nil
+	})
+	if got, err2 := db.Active(t.Context(), usher.DefaultApp, "ann"); len(got) != 0 || err != nil || err2 != nil || below.asked.Load() != 2 {
+		t.Errorf("after it ended there are %d calls, %v, %v, and the store was asked %d times, want 2", len(got), err, err2, below.asked.Load())
+	}
 }
 
 func TestACallIsThereAsSoonAsItWasMade(t *testing.T) {
