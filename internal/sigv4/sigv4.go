@@ -188,7 +188,7 @@ func headerValue(r *http.Request, name string) string {
 
 // canonicalQuery returns the parameters in order, each escaped in the one way.
 func canonicalQuery(raw string) string {
-	var pairs []string
+	var pairs [][]string
 	for pair := range strings.SplitSeq(raw, "&") {
 		if pair == "" {
 			continue
@@ -200,10 +200,17 @@ func canonicalQuery(raw string) string {
 			}
 			*s = escape(*s, false)
 		}
-		pairs = append(pairs, name+"="+value)
+		pairs = append(pairs, []string{name, value})
 	}
-	slices.Sort(pairs)
-	return strings.Join(pairs, "&")
+	slices.SortFunc(pairs, slices.Compare) // by names first: "=" is after some letters of names
+	var b strings.Builder
+	for i, pair := range pairs {
+		if i > 0 {
+			b.WriteByte('&')
+		}
+		b.WriteString(pair[0] + "=" + pair[1])
+	}
+	return b.String()
 }
 
 // escape writes every byte but the unreserved ones as %XX.

@@ -73,6 +73,7 @@ func TestWhatAWSSignsIsVerified(t *testing.T) {
 		"odd letters in the path":       func(s *signed) { s.url = "http://h/dev/@connections/!'()*~-._%20%C3%A4" },
 		"no path":                       func(s *signed) { s.url = "http://h" },
 		"a query":                       func(s *signed) { s.url += "?b=2&a=x%20y&a=%2F&c&d=" },
+		"names that begin alike":        func(s *signed) { s.url += "?a-b=1&a1=2&a=3" },
 		"headers with spaces":           func(s *signed) { s.header["X-Amz-Meta"] = []string{" a   b ", "c"} },
 		"the hash of the body as well":  func(s *signed) { s.header.Set("X-Amz-Content-Sha256", hashOf(s.body)) },
 		"with a token of a session":     func(s *signed) { s.header.Set("Session", "temporary") },
