@@ -117,9 +117,13 @@ func (s attachments) Of(ctx context.Context, app, user string) ([]usher.Attachme
 		if !isThere(i) {
 			continue
 		}
-		a, err := attachmentKind.unpack(s.db, s.db.connections.keyOf(i), i)
+		at := s.db.connections.keyOf(i)
+		a, err := attachmentKind.unpack(s.db, at, i)
 		if err != nil {
-			return nil, err
+			// Everybody who is to hear of the user reads this: one row must not
+			// keep them all from what they do.
+			s.db.log.ErrorContext(ctx, "a row of a connection can't be read and is passed over", "connection", at.sort, "error", err)
+			continue
 		}
 		list = append(list, a)
 	}

@@ -271,6 +271,15 @@ func TestConnectionsAreRowsOfTheVideoChat(t *testing.T) {
 	if list[1].There(moment.Add(-time.Hour)) {
 		t.Error("somebody counts as there by a row that nothing prolongs")
 	}
+	// A row that nobody can read hides no others.
+	broken := texts("userId", "sub-ann", "connectionId", "broken=", "usherId", string(ours.ID), "usherBody", "{")
+	p.put(p.tables.Connections, broken)
+	if again, err := db.Attachments().Of(ctx, ours.App, ours.User); err != nil || len(again) != 2 {
+		t.Errorf("beside a row that can't be read there are %+v, error %v", again, err)
+	}
+	if _, err := p.api.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &p.tables.Connections, Key: texts("userId", "sub-ann", "connectionId", "broken=")}); err != nil {
+		t.Fatal(err)
+	}
 	// A row of theirs is deleted when it turns out that nobody is there.
 	if _, err := db.Attachments().Update(ctx, list[1].AttachmentKey, func(a usher.Attachment) (usher.Attachment, error) { return a, store.ErrDelete }); err != nil {
 		t.Fatal(err)
