@@ -38,9 +38,16 @@ func TestPeopleSignInToTheAppAtTheIssuer(t *testing.T) {
 	ann.talks()
 	ben.click(button("Hang up"))
 
-	ann.click(`.account-name`)
-	ann.click(`role=menuitem[name="Sign out"]`)
-	ann.sees(button("Sign in"))
+	ann.signsOut()
 	ann.reload()
 	ann.sees(button("Sign in"))
+
+	// Who is sent back without having signed in is told so, and a reload does not try again.
+	lost := a.visit("lost", "/signed-in?error=access_denied&state=none")
+	lost.sees(`role=alert >> text=The sign-in was not completed`)
+	var address string
+	lost.run(`return location.pathname + location.search`, nil, &address)
+	if address != "/" {
+		t.Errorf("the issuer's answer is in the address still: %q", address)
+	}
 }

@@ -5,6 +5,7 @@ import { Center, Loader, MantineProvider } from '@mantine/core';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { lazy, StrictMode, Suspense } from 'react';
 import { createRoot } from 'react-dom/client';
+import { Mishap } from './app/Mishap.tsx';
 import { useStrings } from './i18n.tsx';
 import { theme } from './theme.ts';
 
@@ -29,7 +30,9 @@ createRoot(document.getElementById('root')!).render(
     {/* The theme's variables and Mantine's classes are in files: the content security policy has no inline styles. */}
     <MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withGlobalClasses={false} deduplicateCssVariables={false}>
       <QueryClientProvider client={queries}>
-        <Suspense fallback={<Waiting />}>{isConsole ? <Console /> : <App />}</Suspense>
+        <Mishap>
+          <Suspense fallback={<Waiting />}>{isConsole ? <Console /> : <App />}</Suspense>
+        </Mishap>
       </QueryClientProvider>
     </MantineProvider>
   </StrictMode>,

@@ -23,6 +23,7 @@ export const en = {
     none: 'Nobody can sign in here yet: this server’s web.clientId is not set. With an invite link you can still join a room.',
     trySecond: 'To try a call with yourself, open this page in a second window under another name.',
     out: 'Sign out',
+    failed: 'The sign-in was not completed. Please try again.',
     expired: 'You were signed out. Please sign in again.',
   },
 

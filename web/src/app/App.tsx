@@ -9,7 +9,6 @@ import { knownPerson, MineContext, ServicesContext, useServices } from './contex
 import { Home } from './home/Home.tsx';
 import { Devices } from './media/devices.ts';
 import { GuestPage } from './room/GuestPage.tsx';
-import { Mishap } from './Mishap.tsx';
 import { RoomPage } from './room/RoomPage.tsx';
 import { useRoute } from './route.ts';
 import { Session, type Signed } from './session.ts';
@@ -18,16 +17,15 @@ import { useStore } from './store.ts';
 
 /** The page to call from. */
 export default function App() {
-  const [session] = useState(() => new Session());
+  const queries = useQueryClient();
+  const [session] = useState(() => new Session(() => queries.clear()));
   const [devices] = useState(() => new Devices());
   const { said, say, drop } = useSaid();
   const services = useMemo(() => ({ session, devices, say }), [session, devices, say]);
   useEffect(() => void session.start(), [session]);
   return (
     <ServicesContext value={services}>
-      <Mishap>
-        <Page />
-      </Mishap>
+      <Page />
       <Announcements said={said} drop={drop} />
     </ServicesContext>
   );

@@ -13,6 +13,8 @@ export function explain(s: Strings, thrown: unknown): string {
     case 'token_expired':
     case 'expired':
       return s.signIn.expired;
+    case 'sign_in_failed':
+      return s.signIn.failed;
     case 'user_not_found':
     case 'email_invalid':
       return s.contacts.unknown;

@@ -22,5 +22,14 @@ function kept(storage: () => Storage) {
         // storage is off or full: it is asked again after a reload
       }
     },
+    /** forget removes everything, the issuer's tokens too. */
+    forget(): void {
+      try {
+        const ours = Object.keys(storage()).filter((key) => key.startsWith('usher.'));
+        for (const key of ours) storage().removeItem(key);
+      } catch {
+        // storage is off, and has nothing
+      }
+    },
   };
 }

@@ -53,10 +53,13 @@ export function address(nameOrAddress: string): string {
 
 /** Who is signed in in this tab, and the client of their own. */
 export class Session extends Store<SessionState> {
+  readonly #onOut: () => void;
   #started = false;
 
-  constructor() {
+  /** onOut is called when who was signed in is not any more, and forgets what was read for them. */
+  constructor(onOut: () => void) {
     super({ phase: 'starting', connection: 'closed' });
+    this.#onOut = onOut;
   }
 
   /** start finds out how people sign in, and signs in again who was signed in before a reload. */
@@ -105,9 +108,8 @@ export class Session extends Store<SessionState> {
   /** out signs out. */
   async out(): Promise<void> {
     const saved = tab.read<Saved>('signed-in');
-    tab.write('signed-in', undefined);
-    tab.write('call', undefined);
     this.#close();
+    tab.forget(); // the place in a room and the codes of invites are theirs, too
     if (saved?.how === 'issuer') {
       const { forget } = await import('./issuer.ts');
       await forget(this.state.config ?? { sign_in: 'none' });
@@ -116,15 +118,22 @@ export class Session extends Store<SessionState> {
 
   async #returned(config: WebConfig): Promise<void> {
     const { arrive } = await import('./issuer.ts');
-    const path = await arrive(config);
+    const path = await arrive(config).catch((thrown: unknown) => {
+      this.#moved('/'); // what the issuer sent is good once, and a reload is not to try it again
+      throw new UsherError('sign_in_failed', String(thrown), { cause: thrown });
+    });
     if (path === '/console' || path.startsWith('/console/')) {
       tab.write('signed-in', { how: 'issuer' });
       location.replace(path); // the console is another page
       return;
     }
+    this.#moved(path);
+    await this.#enter({ how: 'issuer' });
+  }
+
+  #moved(path: string): void {
     history.replaceState(null, '', path);
     dispatchEvent(new PopStateEvent('popstate'));
-    await this.#enter({ how: 'issuer' });
   }
 
   async #signIn(saved: Saved): Promise<SignIn> {
@@ -173,5 +182,6 @@ export class Session extends Store<SessionState> {
   #close(problem?: UsherError): void {
     this.state.signed?.client.close();
     this.set({ phase: 'out', signed: undefined, problem, connection: 'closed' });
+    this.#onOut();
   }
 }

@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from 'react';
+import { decoded } from '../app/route.ts';
 
 export const pages = ['overview', 'rooms', 'clients', 'decisions', 'inspector', 'configuration', 'health'] as const;
 export type PageName = (typeof pages)[number];
@@ -20,7 +21,7 @@ export function path(page: PageName, item?: string, query: Readonly<Record<strin
 function parse(): Route {
   const [, name, item] = location.pathname.split('/').filter(Boolean);
   const page = pages.find((one) => one === name) ?? 'overview';
-  return { page, item: item === undefined ? undefined : decodeURIComponent(item), query: new URLSearchParams(location.search) };
+  return { page, item: item === undefined ? undefined : decoded(item), query: new URLSearchParams(location.search) };
 }
 
 const listeners = new Set<() => void>();

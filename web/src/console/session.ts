@@ -48,7 +48,7 @@ export async function atIssuer(config: WebConfig): Promise<void> {
 /** signOut forgets who was signed in. */
 export async function signOut(config: WebConfig): Promise<void> {
   const who = tab.read<Saved>(place);
-  tab.write(place, undefined);
+  tab.forget();
   if (who?.how === 'issuer') {
     const { forget } = await import('../app/issuer.ts');
     await forget(config);

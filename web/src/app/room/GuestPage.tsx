@@ -4,7 +4,7 @@ import { useStrings } from '../../i18n.tsx';
 import { useServices } from '../context.tsx';
 import { explain } from '../explain.ts';
 import { BeforeJoining } from '../media/DevicesDialog.tsx';
-import { go } from '../route.ts';
+import { decoded, go } from '../route.ts';
 import { useStore } from '../store.ts';
 import { joinNow } from './joinnow.ts';
 
@@ -13,7 +13,7 @@ export function GuestPage() {
   const s = useStrings();
   const { session, devices } = useServices();
   const { signed } = useStore(session);
-  const [code] = useState(() => decodeURIComponent(location.hash.slice(1)));
+  const [code] = useState(() => decoded(location.hash.slice(1)));
   const [name, setName] = useState(signed?.me.name ?? '');
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>();
