@@ -34,6 +34,7 @@ var floors = []struct {
 	{"usher/internal/certs", 1},
 	{"usher/internal/figures", 1},
 	{"usher/internal/health", 1},
+	{"usher/internal/backup", 1},
 	{"usher/internal/datadir", 1},
 	{"usher/internal/egress", 1},
 	{"usher/internal/keys", 2},
