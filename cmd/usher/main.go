@@ -39,6 +39,8 @@ type environment struct {
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server."`
 	Migrate migrateCommand `cmd:"" help:"Make the tables of the store, or check and update those that are there."`
+	Backup  backupCommand  `cmd:"" help:"Write all that a server keeps to one file, while it runs or not."`
+	Restore restoreCommand `cmd:"" help:"Make a data folder of a back-up, and verify it."`
 	Client  clientCommand  `cmd:"" help:"Register and manage the back ends that may call the server."`
 	Explain explainCommand `cmd:"" help:"Explain a decision, by the id that a refused caller was told."`
 	Keys    keysCommand    `cmd:"" help:"List, rotate and retire the server's own signing keys."`

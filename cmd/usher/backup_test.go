@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"usher/internal/datadir"
+)
+
+// backedUp is the data of somebody, and a back-up of it.
+func backedUp(t *testing.T) (data, file string) {
+	t.Helper()
+	data, file = someData(t), filepath.Join(t.TempDir(), "usher.tar")
+	status, stdout, stderr := command(t, "backup", file, "--data", data)
+	if status != 0 || stdout != "" || !strings.Contains(stderr, "seal.key") || !strings.Contains(stderr, "usher.db") {
+		t.Fatalf("got status %d, printed %q and %q", status, stdout, stderr)
+	}
+	return data, file
+}
+
+func TestABackUpIsRestored(t *testing.T) {
+	data, file := backedUp(t)
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file has mode %v, error %v", info.Mode(), err)
+	}
+	if beside, err := os.ReadDir(filepath.Dir(file)); err != nil || len(beside) != 1 {
+		t.Errorf("beside the file there is %v, error %v", beside, err)
+	}
+	again := filepath.Join(t.TempDir(), "again")
+	status, stdout, stderr := command(t, "restore", file, "--data", again)
+	if status != 0 || stdout != "" || !strings.Contains(stderr, "Next:") {
+		t.Fatalf("got status %d, printed %q and %q", status, stdout, stderr)
+	}
+	for _, args := range [][]string{{"client", "list", "--json"}, {"keys", "list"}} {
+		_, want, _ := command(t, append(args, "--data", data)...)
+		if status, got, stderr := command(t, append(args, "--data", again)...); status != 0 || got != want || got == "" {
+			t.Errorf("%q: got status %d, %q and %q; want %q", args, status, got, stderr, want)
+		}
+	}
+}
+
+func TestNothingIsReplaced(t *testing.T) {
+	data, file := backedUp(t)
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := t.TempDir()
+	dir, err := datadir.Open(held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = dir.Close() }()
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"a back-up":               {[]string{"backup", file, "--data", data}, "is there already"},
+		"in the data folder":      {[]string{"backup", filepath.Join(data, "usher.tar"), "--data", data}, "is in the data folder"},
+		"without data":            {[]string{"backup", file + "2", "--data", t.TempDir()}, "no data of a server"},
+		"restored over data":      {[]string{"restore", file, "--data", data}, "is not empty"},
+		"restored where one runs": {[]string{"restore", file, "--data", held}, "in use by another usher"},
+		"restored nowhere":        {[]string{"restore", file}, "--data"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if status, stdout, stderr := command(t, tt.args...); status == 0 || stdout != "" || !strings.Contains(stderr, tt.want) {
+				t.Errorf("got status %d, printed %q and %q; want %q", status, stdout, stderr, tt.want)
+			}
+		})
+	}
+	after, err := os.ReadFile(file)
+	if err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the back-up has changed: %v", err)
+	}
+}
+
+// What was sealed with another secret is found, as is a bit that changed, and
+// nothing of it stays.
+func TestWhatDoesNotVerifyIsNotRestored(t *testing.T) {
+	data, file := backedUp(t)
+	sound, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := filepath.Join(t.TempDir(), "damaged.tar")
+	if err := os.WriteFile(damaged, bytes.Replace(sound, []byte("CREATE TABLE rooms"), []byte("CREATE TABLE rooms_"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "seal.key"), []byte(strings.Repeat("0f", 32)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stranger := filepath.Join(t.TempDir(), "stranger.tar")
+	if status, _, stderr := command(t, "backup", stranger, "--data", data); status != 0 {
+		t.Fatalf("got status %d and %q", status, stderr)
+	}
+	for name, tt := range map[string]struct{ file, want string }{
+		"a damaged file":     {damaged, "is not what the manifest says"},
+		"another seal":       {stranger, "signing keys can't be opened"},
+		"no back-up":         {filepath.Join(data, "seal.key"), "no back-up"},
+		"a file that is not": {file + "2", "no such file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			again := filepath.Join(t.TempDir(), "again")
+			status, stdout, stderr := command(t, "restore", tt.file, "--data", again)
+			if status != 1 || stdout != "" || !strings.Contains(stderr, tt.want) {
+				t.Errorf("got status %d, printed %q and %q; want %q", status, stdout, stderr, tt.want)
+			}
+			left, err := os.ReadDir(again)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) || len(left) > 1 || len(left) == 1 && left[0].Name() != "usher.lock" {
+				t.Errorf("there is %v, error %v", left, err)
+			}
+			if status, _, stderr := command(t, "restore", file, "--data", again); status != 0 {
+				t.Errorf("then a sound one: got status %d and %q", status, stderr)
+			}
+		})
+	}
+}
