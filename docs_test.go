@@ -64,6 +64,47 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	}
 }
 
+// A promise is worth as much as the test that shows it, so each has one, and it
+// is there.
+func TestEveryPromiseHasItsTest(t *testing.T) {
+	t.Parallel()
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	_, table, _ := strings.Cut(read(t, "docs/security.md"), "## Promises")
+	table, _, _ = strings.Cut(table, "\n## ")
+	n := 0
+	for _, row := range regexp.MustCompile(`(?m)^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$`).FindAllStringSubmatch(table, -1) {
+		if row[1] == "promise" {
+			continue
+		}
+		n++
+		for where := range strings.SplitSeq(row[3], "; ") {
+			folder, tests, ok := strings.Cut(where, ": ")
+			if !ok {
+				t.Errorf("%s: %q names no test", row[1], where)
+				continue
+			}
+			files, err := filepath.Glob(filepath.Join(strings.Trim(folder, "`"), "*_test.go"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			there := map[string]bool{}
+			for _, file := range files {
+				for _, m := range declared.FindAllStringSubmatch(read(t, file), -1) {
+					there[m[1]] = true
+				}
+			}
+			for test := range strings.SplitSeq(tests, ", ") {
+				if !there[strings.Trim(test, "`")] {
+					t.Errorf("%s: %s has no test %s", row[1], folder, test)
+				}
+			}
+		}
+	}
+	if rows := strings.Count(table, "\n| ") - 1; n == 0 || n != rows {
+		t.Errorf("%d of %d rows name their tests", n, rows)
+	}
+}
+
 // What a page points to is there, and so are the headings.
 func TestEveryLinkOfTheDocumentationLeadsSomewhere(t *testing.T) {
 	t.Parallel()
