@@ -47,6 +47,7 @@ type commands struct {
 	Webhook webhookCommand `cmd:"" help:"List who is told of what happens, and tell them again."`
 	Token   tokenCommand   `cmd:"" help:"Inspect and issue tokens of the platforms that carry media."`
 	Doctor  doctorCommand  `cmd:"" help:"Check what the server depends on, and say what to do about it."`
+	Health  healthCommand  `cmd:"" help:"Ask a server whether it serves, as the health check of a container."`
 	Config  configCommand  `cmd:"" help:"Check, print and explain the configuration."`
 	Bench   benchCommand   `cmd:"" help:"Measure this build on this machine."`
 	Version versionCommand `cmd:"" help:"Print the version."`
