@@ -72,6 +72,9 @@ const (
 	longestTry = time.Second
 )
 
+// maxPosted is the longest message that API Gateway takes for a connection.
+const maxPosted = 128 << 10
+
 // The bounds of what is kept for a connection that is about to be made.
 const (
 	maxHeldFrames = 64

@@ -16,6 +16,7 @@ var (
 	errUnknownAction = usher.Errorf(usher.Invalid, "unknown_action", "There is no such action for clients.")
 	errNoDestination = usher.Errorf(usher.Invalid, "no_destination", "The message does not say whom it is for.")
 	errUnreachable   = usher.Errorf(usher.NotFound, "unreachable", "Nobody was reached: they are not connected, or have not listed you.")
+	errTooLarge      = usher.Errorf(usher.TooLarge, "message_too_large", "With what is said of its sender the message is larger than the %d bytes that the gateway sends.", maxPosted)
 	errUsersOnly     = usher.Errorf(usher.Forbidden, "users_only", "Only users, whom an issuer vouches for, can call and be called.")
 )
 
@@ -92,6 +93,9 @@ func (l *link) relayTo(e *envelope, now time.Time) error {
 	frame := l.lend(buf, e, me.from(key), "", now)
 	if h.turn.again() {
 		return nil // it was answered before
+	}
+	if h.turn != nil && len(frame.Text()) > maxPosted {
+		return errTooLarge
 	}
 	if c != nil && candidate(e.action) && h.pending.Hold(*c, me.key, heldBack{frame.Kept(), handle}, len(frame.Text())) {
 		l.ack(e, "", nil)

@@ -490,6 +490,26 @@ func TestEventsThatComeInAnotherOrder(t *testing.T) {
 	bob.want()
 }
 
+// A gateway takes as much from a client as it sends to one, and what is sent has
+// more in it.
+func TestAMessageThatTheGatewayWouldNotSend(t *testing.T) {
+	c := newCloud(t)
+	c.friends("ann", "bob")
+	ann, bob := c.connect("ann"), c.connect("bob")
+	ann.take()
+	const most, rest = 128 << 10, len(`{"action":"sdp","to":"bob","payload":""}`)
+	asked := c.asked[bob.id]
+	ann.send(`{"action":"sdp","to":"bob","payload":"%s"}`, strings.Repeat("x", most-rest))
+	ann.wantError("message_too_large")
+	bob.want()
+	if n := c.asked[bob.id] - asked; n != 0 {
+		t.Errorf("the gateway was asked %d times to send it", n)
+	}
+	ann.send(`{"action":"sdp","to":"bob","payload":"%s"}`, strings.Repeat("x", most-rest-256))
+	ann.want()
+	bob.want("sdp")
+}
+
 func TestHowMuchIsHeldOfACall(t *testing.T) {
 	c := newCloud(t)
 	c.friends("ann", "bob")
