@@ -57,3 +57,53 @@ func TestTestDepsSaysWhatIsMissing(t *testing.T) {
 		}
 	}
 }
+
+// Where there is no Node.js, or one that is too old, the binary is built all the
+// same: whoever builds is told what it lacks, and what is there stays as it is.
+func TestTheBuildGoesOnWithoutNode(t *testing.T) {
+	t.Parallel()
+	for name, node := range map[string]string{
+		"none":        "",
+		"an old one":  "#!/bin/sh\nexit 1\n",
+		"npm refuses": "#!/bin/sh\n[ \"$1\" != ci ]\n",
+	} {
+		dir, path := t.TempDir(), t.TempDir()
+		for _, program := range []string{"bash", "dirname", "cmp"} {
+			from, err := exec.LookPath(program)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(from, filepath.Join(path, program)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		script, err := os.ReadFile("scripts/build-web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		write := func(file, text string, mode os.FileMode) {
+			t.Helper()
+			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, []byte(text), mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(filepath.Join(dir, "scripts", "build-web"), string(script), 0o700)
+		write(filepath.Join(dir, "web", "dist", ".gitignore"), "*", 0o600)
+		if node != "" {
+			write(filepath.Join(path, "node"), node, 0o700)
+			write(filepath.Join(path, "npm"), node, 0o700)
+		}
+		cmd := exec.CommandContext(t.Context(), filepath.Join(path, "bash"), filepath.Join(dir, "scripts", "build-web"))
+		cmd.Env = []string{"PATH=" + path}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "this build is without the page to call from") {
+			t.Errorf("%s: %v: %s", name, err, out)
+		}
+		if files, err := filepath.Glob(filepath.Join(dir, "web", "dist", "*")); err != nil || len(files) != 1 {
+			t.Errorf("%s: web/dist has %q, %v", name, files, err)
+		}
+	}
+}
