@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"usher/internal/certs"
 	"usher/internal/config"
 	"usher/internal/datadir"
 	"usher/internal/egress"
@@ -92,6 +93,7 @@ func (e *examination) all(ctx context.Context, warnings []string) {
 	}
 	e.data()
 	e.ports(ctx)
+	e.certificate()
 	e.files()
 	e.issuers(ctx)
 	e.platforms(ctx)
@@ -196,6 +198,34 @@ func (e *examination) ports(ctx context.Context) {
 		}
 		_ = l.Close()
 		e.well("ports", fmt.Sprintf("%s: %s is free", p.key, p.addresses[0]))
+	}
+}
+
+// littleTime is how long before its end a certificate should have been renewed.
+const littleTime = 14 * 24 * time.Hour
+
+// certificate examines the one that is configured; that it fits its key and the
+// public URL, the configuration was examined for.
+func (e *examination) certificate() {
+	const check, renew = "certificate", "renew it; a running server shows the new one within a minute"
+	files := e.cfg.Server.TLS
+	if files.CertFile == "" {
+		return
+	}
+	cert, err := certs.Load(files.CertFile, files.KeyFile)
+	if err != nil {
+		e.add(faultLevel, check, err.Error(), renew)
+		return
+	}
+	switch left := cert.Leaf.NotAfter.Sub(e.now()); {
+	case cert.Leaf.NotBefore.After(e.now()):
+		e.add(faultLevel, check, "it is not good before "+cert.Leaf.NotBefore.Format(time.DateTime), "set the clock, or take one that is good already")
+	case left <= 0:
+		e.add(faultLevel, check, "it ended at "+cert.Leaf.NotAfter.Format(time.DateTime), renew)
+	case left < littleTime:
+		e.add(warningLevel, check, "it ends at "+cert.Leaf.NotAfter.Format(time.DateTime), renew)
+	default:
+		e.well(check, "it is good until "+cert.Leaf.NotAfter.Format(time.DateTime))
 	}
 }
 

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -34,17 +36,28 @@ type listener struct {
 
 // certificate is one that can be read anew.
 type certificate struct {
-	folder  string
+	load    func() (tls.Certificate, error)
 	current atomic.Pointer[tls.Certificate]
 }
 
-// read reads the certificate, and keeps the one before if it can't.
-func (c *certificate) read() error {
-	cert, err := certs.Localhost(c.folder, time.Now())
-	if err == nil {
-		c.current.Store(&cert)
+// newCertificate returns that of the files that are configured, or else one for
+// localhost.
+func newCertificate(files config.TLS, folder string) *certificate {
+	if files.CertFile == "" {
+		return &certificate{load: func() (tls.Certificate, error) { return certs.Localhost(folder, time.Now()) }}
 	}
-	return err
+	return &certificate{load: func() (tls.Certificate, error) { return certs.Load(files.CertFile, files.KeyFile) }}
+}
+
+// read reads the certificate, and keeps the one before if it can't. It reports
+// whether it is another.
+func (c *certificate) read() (bool, error) {
+	cert, err := c.load()
+	if err != nil {
+		return false, err
+	}
+	before := c.current.Swap(&cert)
+	return before == nil || !slices.EqualFunc(before.Certificate, cert.Certificate, bytes.Equal), nil
 }
 
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -63,15 +76,43 @@ func (ls listeners) close() {
 	}
 }
 
-// refresh reads the certificates anew.
-func (ls listeners) refresh() error {
-	var errs []error
+// refresh reads the certificate anew, which all listeners share, and reports
+// whether it is another.
+func (ls listeners) refresh() (bool, error) {
 	for _, l := range ls {
 		if l.certificate != nil {
-			errs = append(errs, l.certificate.read())
+			return l.certificate.read()
 		}
 	}
-	return errors.Join(errs...)
+	return false, nil
+}
+
+// watchTime is how often it is looked whether the certificate was replaced.
+const watchTime = time.Minute
+
+// watch reads the certificate anew at every tick, until ctx ends. Between the
+// exchange of the one file and of the other they do not fit, and the certificate
+// stays; the log says so once.
+func (ls listeners) watch(ctx context.Context, tick <-chan time.Time, logger *slog.Logger) {
+	said := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick:
+		}
+		changed, err := ls.refresh()
+		switch {
+		case err != nil && err.Error() != said:
+			said = err.Error()
+			logger.Error("the certificate was not read anew, and stays as it was", "error", err)
+		case err == nil:
+			said = ""
+		}
+		if changed {
+			logger.Info("the certificate was replaced, and is shown from now on")
+		}
+	}
 }
 
 // names returns every base address by which callers may know this server.
@@ -130,8 +171,8 @@ func listen(cfg config.Config, dir *datadir.Dir) (_ listeners, err error) {
 	if len(cfg.Server.HTTPSAddresses()) == 0 {
 		return ls, nil
 	}
-	cert := &certificate{folder: dir.Path("tls")}
-	if err := cert.read(); err != nil {
+	cert := newCertificate(cfg.Server.TLS, dir.Path("tls"))
+	if _, err := cert.read(); err != nil {
 		return ls, err
 	}
 	secure, err := listenAll(cfg, "https", cfg.Server.HTTPS, cfg.Server.HTTPSAddresses(), &tls.Config{

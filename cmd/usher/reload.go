@@ -97,7 +97,7 @@ func (s *server) reload(ctx context.Context, next config.Config) error {
 
 // follow reloads the configuration, and the certificate, whenever it is told to,
 // until ctx ends.
-func (s *server) follow(ctx context.Context, told <-chan os.Signal, load func() (config.Config, []string, error), refresh func() error) {
+func (s *server) follow(ctx context.Context, told <-chan os.Signal, load func() (config.Config, []string, error), refresh func() (bool, error)) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -115,7 +115,7 @@ func (s *server) follow(ctx context.Context, told <-chan os.Signal, load func() 
 		for _, w := range warnings {
 			s.logger.Warn(w)
 		}
-		if err := refresh(); err != nil {
+		if _, err := refresh(); err != nil {
 			s.failed(fmt.Errorf("certificate: %w", err))
 		}
 	}

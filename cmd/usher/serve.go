@@ -15,6 +15,7 @@ import (
 
 	"usher/internal/config"
 	"usher/internal/datadir"
+	"usher/internal/httpd"
 )
 
 // serveCommand is `usher serve`.
@@ -58,6 +59,11 @@ func (c serveCommand) Run(ctx context.Context, env environment) (err error) {
 		return err
 	}
 	s.alsoRun(func(ctx context.Context) { s.follow(ctx, hangups, load, listeners.refresh) })
+	s.alsoRun(func(ctx context.Context) {
+		tick := time.NewTicker(watchTime)
+		defer tick.Stop()
+		listeners.watch(ctx, tick.C, logger)
+	})
 	banner(env, cfg, listeners)
 	return s.serve(ctx, listeners)
 }
@@ -119,13 +125,14 @@ const (
 )
 
 func (s *server) httpServer(l listener) *http.Server {
-	handler := s.handler
-	if l.connections {
+	handler, write := s.handler, requestTime
+	switch cfg := s.config.Load(); {
+	case l.connections:
 		handler = s.connections
-	}
-	write := requestTime
-	if l.debug {
-		handler, write = debugHandler(s.config.Load().Server.DebugToken), profileTime
+	case l.debug:
+		handler, write = debugHandler(cfg.Server.DebugToken), profileTime
+	case !l.Origin.Local:
+		handler = secure(*cfg).Handler(handler)
 	}
 	return &http.Server{
 		Handler:           handler,
@@ -137,6 +144,16 @@ func (s *server) httpServer(l listener) *http.Server {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(quietHandler{s.logger.Handler()}, slog.LevelDebug),
 	}
+}
+
+// secure says how callers are kept on HTTPS, where it is served to others than
+// this machine.
+func secure(cfg config.Config) httpd.Secure {
+	s := httpd.Secure{HSTS: cfg.StrictTransport(), Proxies: cfg.Server.Proxies()}
+	if cfg.Server.Public() && !cfg.Dev {
+		s.Base = cfg.Server.PublicURL
+	}
+	return s
 }
 
 // quietHandler marks what net/http logs by itself: mostly strangers that

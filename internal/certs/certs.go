@@ -1,5 +1,5 @@
-// Package certs makes the certificate that a server in development shows for
-// localhost.
+// Package certs reads the certificate that a server shows, and makes the one for
+// localhost that it shows in development.
 package certs
 
 import (

@@ -80,11 +80,12 @@ type Config struct {
 // Server says where we listen and what we call ourselves.
 type Server struct {
 	HTTP      string   `yaml:"http" doc:"Where to listen for plain HTTP: an IP address and port, localhost:PORT for the loopback addresses, :PORT for all interfaces, or nothing at all to switch it off. In development mode the variable PORT says which port of localhost."`
-	HTTPS     string   `yaml:"https" doc:"Where to listen for HTTPS, likewise; the certificate is one for localhost that is made on first start and kept in the data folder."`
+	HTTPS     string   `yaml:"https" doc:"Where to listen for HTTPS, likewise, with the certificate of server.tls."`
+	TLS       TLS      `yaml:"tls"`
 	PublicURL string   `yaml:"publicURL" doc:"What callers reach the server by, such as https://usher.example.com: the audience of tokens and the start of links. Needed outside development mode."`
 	Origins   []string `yaml:"origins" doc:"The origins whose pages may call the native API from a browser, exactly as browsers write them, such as https://app.example.com."`
 	// TrustedProxies is read with [Server.Proxies].
-	TrustedProxies []string      `yaml:"trustedProxies" doc:"The proxies in front of this server, as addresses or networks such as 10.0.0.0/8: what they write into X-Forwarded-For is believed, so that limits count callers and not the proxy. All addresses are too many, but in development mode."`
+	TrustedProxies []string      `yaml:"trustedProxies" doc:"The proxies in front of this server, as addresses or networks such as 10.0.0.0/8: what they write into X-Forwarded-For and X-Forwarded-Proto is believed, so that limits count callers and not the proxy. All addresses are too many, but in development mode."`
 	Notice         time.Duration `yaml:"notice" doc:"For how long a server that is told to stop goes on as before while /readyz fails, so that whoever balances the load sends nobody anew. Longer than that asks in between; 0s where nobody asks."`
 	Drain          time.Duration `yaml:"drain" doc:"How long requests that were begun may take to be answered when a server stops. Keep it shorter than clients try to reconnect."`
 	Debug          string        `yaml:"debug" doc:"Where to serve profiles of the process (/debug/pprof/), to those who run it: an address of this machine, as 127.0.0.1:6060. Any other needs debugToken. Nowhere if it is not set."`
@@ -196,7 +197,7 @@ type RoomServiceDialect struct {
 // Default returns the configuration in force where nothing is said.
 func Default() Config {
 	return Config{
-		Server:     Server{HTTP: "127.0.0.1:8080", Drain: 8 * time.Second},
+		Server:     Server{HTTP: "127.0.0.1:8080", TLS: TLS{HSTS: 180 * 24 * time.Hour}, Drain: 8 * time.Second},
 		Data:       "usher-data",
 		Store:      DefaultStore(),
 		Session:    identity.DefaultForwardConfig(),

@@ -37,11 +37,13 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	rsaKey := writeKey(t, pkcs8(t, signer))
+	cert, certKey := certificateFor(t, "usher.example.com")
 	kept := func(secret string) string { return "file:" + write(t, secret) }
 	digits, certificate, secondary, long := strings.Repeat("a", 32), strings.Repeat("b", 32), strings.Repeat("c", 32), strings.Repeat("s", 32)
 	values := map[string]string{
 		"server.http": "127.0.0.1:81", "server.https": ":82", "server.publicURL": "https://usher.example.com/",
 		"server.origins": "https://app.example.com, https://beta.example.com:8443", "server.trustedProxies": "192.0.2.7,10.0.0.0/8,2001:db8::/32",
+		"server.tls.certFile": cert, "server.tls.keyFile": certKey, "server.tls.hsts": "1h",
 		"server.notice": "3s", "server.drain": "4s", "server.debug": "127.0.0.1:84", "server.debugToken": kept(long),
 		"data": "data", "operators": "client:euopeke6qei65m5prjcvnqv2lq, user:https://id.example.com#alice,group:https://id.example.com#staff",
 		"store.driver": "dynamodb", "store.region": "eu-central-1", "store.endpoint": "http://127.0.0.1:8000", "store.issuer": "https://id.example.com", "store.sealKey": kept(long),
@@ -89,6 +91,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 	want := config.Config{
 		Server: config.Server{
 			HTTP: "127.0.0.1:81", HTTPS: ":82", PublicURL: "https://usher.example.com",
+			TLS: config.TLS{CertFile: cert, KeyFile: certKey, HSTS: time.Hour},
 			Origins:        []string{"https://app.example.com", "https://beta.example.com:8443"},
 			TrustedProxies: []string{"192.0.2.7", "10.0.0.0/8", "2001:db8::/32"},
 			Notice:         3 * time.Second, Drain: 4 * time.Second,

@@ -25,6 +25,7 @@ func (c Config) Validate() []usher.FieldProblem {
 	v.address("server.http", c.Server.HTTP, c.Dev)
 	v.address("server.https", c.Server.HTTPS, c.Dev)
 	v.server(c)
+	v.tls(c)
 	v.check("data", c.Data != "", "must name a folder")
 	v.section("store", c.Store.Validate())
 	v.lambda(c)
@@ -75,6 +76,9 @@ func (c Config) warnings() []string {
 		}
 	}
 	if w := c.Compat.Connections.warning(); w != "" {
+		list = append(list, w)
+	}
+	if w := c.tlsWarning(); w != "" {
 		list = append(list, w)
 	}
 	for _, p := range c.Server.Proxies() {

@@ -219,9 +219,7 @@ func Address(r *http.Request, proxies []netip.Prefix) netip.Addr {
 		return netip.Addr{}
 	}
 	peer := from.Addr()
-	trusted := func(a netip.Addr) bool {
-		return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) })
-	}
+	trusted := func(a netip.Addr) bool { return contains(proxies, a) }
 	if !trusted(peer) {
 		return peer.Unmap()
 	}
@@ -234,6 +232,10 @@ func Address(r *http.Request, proxies []netip.Prefix) netip.Addr {
 		peer = hop
 	}
 	return peer.Unmap()
+}
+
+func contains(networks []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) })
 }
 
 // parseHop reads an address of X-Forwarded-For, to which some proxies add the
