@@ -7,7 +7,7 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 TESTFLAGS   ?=
 export CGO_ENABLED ?= 1
 
-.PHONY: run build lambda web screenshots test sdk check deps race e2e converge bench reference-aws fuzz generate vuln clean
+.PHONY: run build lambda web screenshots test sdk check deps race e2e converge bench reference-aws fuzz generate vuln release clean
 
 run: build
 	./bin/usher serve --dev
@@ -81,5 +81,10 @@ generate:
 vuln:
 	GO=$(GO) ./scripts/vulncheck $(GOVULNCHECK)
 
+# release makes dist: a static binary for each system, with its SBOM, and their
+# checksums, signed if KEY (for minisign) says so.
+release: web
+	GO=$(GO) VERSION=$(VERSION) ./scripts/release
+
 clean:
-	rm -rf bin deploy/aws/bin
+	rm -rf bin dist deploy/aws/bin

@@ -54,6 +54,7 @@ var floors = []struct {
 	{"usher/internal/config/*", 7}, // generators
 	{"usher/web", 6},
 	{"usher/cmd/*", 7},
+	{"usher/scripts/*", 7},
 	{"usher/e2e", 8},
 	{"usher/e2e/*", 8},
 }

@@ -107,3 +107,55 @@ func TestTheBuildGoesOnWithoutNode(t *testing.T) {
 		}
 	}
 }
+
+// The compiler is one that writes down what it was to make.
+func TestAReleaseIsCompleteOrNone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for path, text := range map[string]string{
+		"scripts/release": read(t, "scripts/release"),
+		"go":              "#!/bin/sh\n[ \"$1\" = run ] && echo '{}' && exit\nwhile [ \"$1\" != -o ]; do shift; done\necho $CGO_ENABLED $GOOS $GOARCH >\"$2\"\n",
+		"old/index.html":  "",
+	} {
+		path = filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release := func(environ ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "bash", filepath.Join(dir, "scripts/release"))
+		cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GO=" + filepath.Join(dir, "go")}, environ...)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := release("VERSION=v1.0.0"); err == nil || !strings.Contains(out, "the page is not built") {
+		t.Errorf("without the page: got %v, %q", err, out)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "web"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "old"), filepath.Join(dir, "web/dist")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := release(); err == nil || !strings.Contains(out, "which version") {
+		t.Errorf("without a version: got %v, %q", err, out)
+	}
+	if out, err := release("VERSION=v1.0.0"); err != nil || !strings.Contains(out, "not signed") {
+		t.Errorf("got %v, %q, want that it is not signed", err, out)
+	}
+	sums := read(t, filepath.Join(dir, "dist/SHA256SUMS"))
+	for _, system := range []string{"linux", "darwin"} {
+		for _, arch := range []string{"amd64", "arm64"} {
+			name := "usher-v1.0.0-" + system + "-" + arch
+			if got, want := read(t, filepath.Join(dir, "dist", name)), "0 "+system+" "+arch+"\n"; got != want {
+				t.Errorf("%s was built for %q, want %q", name, got, want)
+			}
+			if !strings.Contains(sums, "  "+name+"\n") || !strings.Contains(sums, "  "+name+".cdx.json\n") {
+				t.Errorf("%s or its SBOM is not in %q", name, sums)
+			}
+		}
+	}
+}
