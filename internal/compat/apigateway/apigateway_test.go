@@ -294,7 +294,11 @@ func TestRequestsOfEachFormat(t *testing.T) {
 		"HTTP with a stage":     {`{"version":"2.0","rawPath":"/dev/contacts",` + http2("GET", "dev") + `}`, "GET /contacts  [2001:db8::1]:0 D https://D/dev "},
 		"HTTP, the stage alone": {`{"version":"2.0","rawPath":"/dev",` + http2("GET", "dev") + `}`, "GET /  [2001:db8::1]:0 D https://D/dev "},
 		"HTTP, as if a stage":   {`{"version":"2.0","rawPath":"/devices",` + http2("GET", "dev") + `}`, "GET /devices  [2001:db8::1]:0 D https://D/dev "},
-		"a function URL":        {`{"version":"2.0","rawPath":"/user","body":"aGk=","isBase64Encoded":true,` + http2("POST", "$default") + `}`, "POST /user  [2001:db8::1]:0 D https://D hi"},
+		"REST, with an event in it": {`{"httpMethod":"POST","path":"/user","multiValueHeaders":{"requestContext":["x"],"eventType":["MESSAGE"]},"multiValueQueryStringParameters":{"connectionId":["c"]},"body":"{\"requestContext\":{\"connectionId\":\"c=\",\"eventType\":\"MESSAGE\"}}",` + rest + `}`,
+			`POST /user connectionId=c 192.0.2.7:0 D https://D/dev {"requestContext":{"connectionId":"c=","eventType":"MESSAGE"}}`},
+		"HTTP, by another name": {`{"version":"2.0","rawPath":"/user","headers":{"host":"evil.example","x-forwarded-host":"evil.example","x-forwarded-for":"10.0.0.1"},` + http2("GET", "$default") + `}`,
+			"GET /user  [2001:db8::1]:0 D https://D "},
+		"a function URL": {`{"version":"2.0","rawPath":"/user","body":"aGk=","isBase64Encoded":true,` + http2("POST", "$default") + `}`, "POST /user  [2001:db8::1]:0 D https://D hi"},
 	} {
 		w.served = nil
 		got, err := w.invoke(tt.event)
