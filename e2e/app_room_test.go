@@ -164,6 +164,39 @@ func TestARoomOfTheAppIsOpenToWhoHasNoCamera(t *testing.T) {
 	}
 }
 
+// Six meet, each with each, and the seventh is told why not.
+func TestSixMeetInARoomOfTheApp(t *testing.T) {
+	t.Parallel()
+	a := openApp(t, options{})
+	ann := a.enter("Ann")
+	ann.hosts("Standup")
+	link := ann.invitation()
+	a.s.Secret(link[strings.Index(link, "#")+1:])
+	come := func(name string) person {
+		p := a.visit(name, link[len(a.s.HTTP):], map[string]any{"script": refusing})
+		p.fill("input", name)
+		p.click(button("Join"))
+		return p
+	}
+	people := []person{ann}
+	for _, name := range []string{"Gil", "Gus", "Guy", "Gwen", "Gio"} {
+		p := come(name)
+		p.meets(ann)
+		people = append(people, p)
+	}
+	for _, p := range people {
+		for _, other := range people {
+			if other.name != p.name {
+				p.sees(`.tile[data-name="` + other.name + `"][data-link="connected"]`)
+			}
+		}
+	}
+	come("Late").sees(`role=alert >> text=The room is full`)
+	people[1].click(button("Leave the room"))
+	ann.gone(`.tile[data-name="Gil"]`)
+	come("Last").meets(ann)
+}
+
 func TestACallTakesOneOutOfTheRoomOfTheApp(t *testing.T) {
 	t.Parallel()
 	a := openApp(t, options{})
