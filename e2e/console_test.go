@@ -115,13 +115,49 @@ func TestTheConsoleShowsWhatGoesOnAndPutsPeopleOut(t *testing.T) {
 	c.wantQuiet()
 }
 
-// wantQuiet fails if something went wrong in the page, or its content policy was
-// not kept to.
+// wantQuiet fails if something went wrong in the page, its content policy was not
+// kept to, or something was asked of another host.
 func (c console) wantQuiet() {
 	c.t.Helper()
 	for _, line := range c.log() {
 		c.t.Errorf("the page %s says: %s", c.name, line)
 	}
+	person(c).quiet()
+}
+
+// What goes on in the app is seen in the console, and who is put out there is out.
+func TestTheConsoleShowsWhatGoesOnInTheApp(t *testing.T) {
+	t.Parallel()
+	a := openApp(t, options{})
+	ann, ben := befriended(a)
+	ann.calls(ben)
+	ben.click(button("Hang up"))
+	ann.told("user_hangup", "The call with Ben has ended.")
+	ann.click(`aside >> ` + button("Close"))
+	ann.hosts("Standup")
+	link := ann.invitation()
+	a.s.Secret(link[strings.Index(link, "#")+1:])
+	gus := a.guest("Gus", link)
+	ann.meets(gus)
+
+	c := openConsole(a.browser, a.s, "Olga")
+	for figure, want := range map[string]string{"rooms": "1", "participants": "2", "sockets": "3"} {
+		c.drive(`await page.locator('[data-figure=' + arg.figure + '] .figure').getByText(arg.want, {exact: true}).waitFor()`,
+			map[string]string{"figure": figure, "want": want}, nil)
+	}
+	c.visit("Decisions")
+	c.drive(`await page.getByLabel('Refusals only').uncheck();
+		await page.getByRole('button', {name: 'Find'}).click();
+		await page.getByRole('link', {name: /^Explain .* by Gus$/}).first().waitFor();
+		await page.getByRole('link', {name: /^Explain .* by Ann$/}).first().waitFor()`, nil, nil)
+	c.visit("Rooms")
+	c.drive(`await page.getByRole('link', {name: 'Standup'}).click();
+		await page.getByRole('button', {name: 'Remove Gus'}).click();
+		await page.getByRole('dialog').getByRole('button', {name: 'Remove'}).click();
+		await page.getByText('Gus was removed.').waitFor()`, nil, nil)
+	gus.sees(`role=heading[name="You were removed from the room."]`)
+	ann.gone(`.tile[data-name="Gus"]`)
+	c.wantQuiet()
 }
 
 func TestTheConsoleRotatesKeysAndInspectsTokens(t *testing.T) {
