@@ -91,7 +91,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 	want := config.Config{
 		Server: config.Server{
 			HTTP: "127.0.0.1:81", HTTPS: ":82", PublicURL: "https://usher.example.com",
-			TLS: config.TLS{CertFile: cert, KeyFile: certKey, HSTS: time.Hour},
+			TLS:            config.TLS{CertFile: cert, KeyFile: certKey, HSTS: time.Hour},
 			Origins:        []string{"https://app.example.com", "https://beta.example.com:8443"},
 			TrustedProxies: []string{"192.0.2.7", "10.0.0.0/8", "2001:db8::/32"},
 			Notice:         3 * time.Second, Drain: 4 * time.Second,
