@@ -63,7 +63,7 @@ export const en = {
     failed: 'The contacts could not be read.',
   },
 
-  status: { online: 'online', busy: 'in a call', away: 'away', offline: 'offline' },
+  status: { online: 'online', busy: 'in a call', away: 'away', offline: 'offline, or has not added you' },
 
   missed: {
     title: 'Missed calls',
@@ -77,7 +77,6 @@ export const en = {
   call: {
     calling: (name: string) => `Calling ${name}…`,
     ringing: (name: string) => `Ringing at ${name}…`,
-    notThere: (name: string) => `${name} is not seen online. The call will be among their missed calls.`,
     connecting: 'Connecting…',
     reconnecting: 'The connection was lost. Reconnecting…',
     resuming: (name: string) => `Going on with your call with ${name}…`,

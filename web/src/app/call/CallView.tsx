@@ -1,7 +1,7 @@
 import { Text } from '@mantine/core';
 import { useEffect, useRef, useState } from 'react';
 import { useStrings } from '../../i18n.tsx';
-import { useMine, useServices, useStatus } from '../context.tsx';
+import { useMine, useServices } from '../context.tsx';
 import { Face } from '../home/Header.tsx';
 import { Icon } from '../icons.tsx';
 import { Bar, MediaProblem, OwnTools, QualityMark, Tool } from '../media/Controls.tsx';
@@ -71,10 +71,9 @@ export function CallView({ conversation }: { readonly conversation: Conversation
 /** How far the call is, said aloud as it changes. */
 function Progress({ conversation: { peer, phase, since } }: { readonly conversation: Conversation }) {
   const s = useStrings();
-  const status = useStatus(peer.id);
   const name = peer.name || s.call.somebody;
   const text = {
-    calling: status === 'offline' ? s.call.notThere(name) : s.call.calling(name),
+    calling: s.call.calling(name),
     rings: s.call.ringing(name),
     connecting: s.call.connecting,
     talking: '',
