@@ -174,6 +174,7 @@ export const en = {
     joinTitle: (name: string) => `Join ${name}`,
     room: 'the room',
     ready: 'Ready to join?',
+    invited: 'You were invited to a room. Say who you are, and have a look at yourself first.',
     yourName: 'Your name',
     join: 'Join',
     guest: 'guest',

@@ -16,10 +16,7 @@ export function Header() {
   const [devices, setDevices] = useState(false);
   return (
     <header className="top">
-      <Text fw={700} size="lg" className="brand" component="div">
-        <img src={icon} alt="" width={24} height={24} />
-        {s.name}
-      </Text>
+      <Brand />
       <div role="status" aria-live="polite">
         {connection !== 'open' && (
           <Badge color="red" variant="filled" tt="none">
@@ -62,6 +59,17 @@ export function Header() {
       </Menu>
       <DevicesDialog opened={devices} onClose={() => setDevices(false)} />
     </header>
+  );
+}
+
+/** Whose page it is. */
+export function Brand() {
+  const s = useStrings();
+  return (
+    <Text fw={700} size="lg" className="brand" component="div">
+      <img src={icon} alt="" width={24} height={24} />
+      {s.name}
+    </Text>
   );
 }
 

@@ -1,8 +1,9 @@
-import { Alert, Button, Group, Paper, Stack, TextInput, Title } from '@mantine/core';
+import { Alert, Button, Group, Paper, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useEffect, useState } from 'react';
 import { useStrings } from '../../i18n.tsx';
 import { useServices } from '../context.tsx';
 import { explain } from '../explain.ts';
+import { Brand } from '../home/Header.tsx';
 import { BeforeJoining } from '../media/DevicesDialog.tsx';
 import { decoded, go } from '../route.ts';
 import { useStore } from '../store.ts';
@@ -42,7 +43,11 @@ export function GuestPage() {
         }}
       >
         <Stack>
-          <Title order={1}>{s.room.ready}</Title>
+          <div>
+            <Brand />
+            <Title order={1}>{s.room.ready}</Title>
+            <Text c="dimmed">{s.room.invited}</Text>
+          </div>
           {code === '' && (
             <Alert color="red" role="alert">
               {s.room.noCode}

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'react';
 import { useStrings } from '../../i18n.tsx';
 import { useServices } from '../context.tsx';
 import { explain } from '../explain.ts';
+import { Brand } from '../home/Header.tsx';
 import { BeforeJoining } from '../media/DevicesDialog.tsx';
 import { go } from '../route.ts';
 import type { Signed } from '../session.ts';
@@ -57,7 +58,10 @@ export function RoomPage({ room, signed }: { readonly room: string; readonly sig
       return (
         <main className="narrow wide">
           <Stack>
-            <Title order={1}>{s.room.joinTitle(name)}</Title>
+            <div>
+              <Brand />
+              <Title order={1}>{s.room.joinTitle(name)}</Title>
+            </div>
             {problem !== null && problem !== undefined && (
               <Alert color="red" role="alert" title={s.failed.title}>
                 {explain(s, problem)}
@@ -95,6 +99,7 @@ function Out({ reason, message, again, home }: OutProps) {
   return (
     <main className="narrow" data-out={reason}>
       <Stack>
+        <Brand />
         <Title order={1} size="h2" ref={heading} tabIndex={-1}>
           {s.room.out[reason] ?? s.room.out.lost}
         </Title>
