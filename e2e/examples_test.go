@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -179,11 +180,30 @@ func TestTheExampleOfTheVideoChat(t *testing.T) {
 	ann.quiet()
 }
 
+// bundleAsPrinted runs the command of an example's README.md that bundles its
+// script, with the packages that are installed already, and returns the script.
+func bundleAsPrinted(t *testing.T, folder string) string {
+	t.Helper()
+	packages := filepath.Join(nodeDir(t, "@roomservice/browser", "esbuild"), "node_modules")
+	_, line, found := strings.Cut(string(readFile(t, filepath.Join(folder, "README.md"))), "$ npx esbuild ")
+	line, _, _ = strings.Cut(line, "\n")
+	arguments, isLast := strings.CutSuffix(line, " --outfile=client.js")
+	if !found || !isLast {
+		t.Fatalf("README.md does not say how to make client.js with esbuild: %q", line)
+	}
+	out := filepath.Join(t.TempDir(), "client.js")
+	cmd := exec.CommandContext(within(t, startTime), "sh", "-c", `"$ESBUILD" `+arguments+` --outfile="$OUT"`)
+	cmd.Dir = folder
+	cmd.Env = environ("NODE_PATH="+packages, "ESBUILD="+filepath.Join(packages, ".bin", "esbuild"), "OUT="+out)
+	if printed, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", line, err, printed)
+	}
+	return string(readFile(t, out))
+}
+
 func TestTheExampleOfRoomService(t *testing.T) {
 	t.Parallel()
-	nodeDir(t, "@roomservice/browser", "esbuild")
-	// The steps of its README.md, with the packages that are installed already.
-	script := string(bundle(t, "../../examples/room-service/client.mjs"))
+	script := bundleAsPrinted(t, "../examples/room-service")
 	const published = "super.roomservice.dev"
 	if !strings.Contains(script, published) {
 		t.Fatal("the client does not have the name of its server in it")
