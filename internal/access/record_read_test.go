@@ -132,12 +132,20 @@ func TestACursorOutlivesWhatItPointsTo(t *testing.T) {
 func TestAnEmptyPageIsNotTheEnd(t *testing.T) {
 	db := openStore(t)
 	a := newAccess(t, db, &bus.Local{})
-	groups := make([][]string, 120)
+	groups := make([][]string, 620)
 	for i := range groups {
 		groups[i] = []string{"noise"}
 	}
-	groups[119] = []string{"noise", "ann", "noise"}
+	groups[300] = []string{"noise", "ben", "noise"}
+	groups[619] = []string{"noise", "ann", "noise"}
 	batches(t, db, usher.SystemIDs(), groups...)
+	// It goes on for what is rare, as long as it looked at few.
+	for _, newest := range []bool{false, true} {
+		page, _, _, err := a.Events(t.Context(), operator, access.EventQuery{Limit: 10, Who: "user:x#ben", Newest: newest})
+		if err != nil || !slices.Equal(names(page), []string{"ben"}) {
+			t.Errorf("the newest first is %v: got %v, %v; want ben", newest, names(page), err)
+		}
+	}
 	q := access.EventQuery{Limit: 10, Who: "user:x#ann"}
 	page, next, more, err := a.Events(t.Context(), operator, q)
 	if err != nil || len(page) != 0 || !more || next == "" {
