@@ -348,7 +348,7 @@ func TestNoRequestIsSmuggledIn(t *testing.T) {
 		"a method of nobody":          {rawRequest{Method: "BREW", Target: rooms}, 405, problemShape},
 		"TRACE":                       {rawRequest{Method: "TRACE", Target: rooms, Headers: []string{"Authorization: Bearer " + x.token}}, 405, problemShape},
 		"CONNECT":                     {rawRequest{Method: "CONNECT", Target: "evil.example:443"}, 403, problemShape},
-		"CONNECT to ourselves":        {rawRequest{Method: "CONNECT", Target: "localhost:22", Host: "localhost:22"}, 404, problemShape},
+		"CONNECT to ourselves":        {rawRequest{Method: "CONNECT", Target: "localhost:22", Host: "localhost:22"}, 405, problemShape}, // the page is at /
 		"the asterisk":                {rawRequest{Method: "GET", Target: "*"}, 404, problemShape},
 		"no Host":                     {rawRequest{Method: "GET", Target: rooms, Host: "-"}, 400, bareShape},
 		"two Hosts":                   {rawRequest{Method: "GET", Target: rooms, Headers: []string{"Host: localhost"}}, 400, bareShape},
