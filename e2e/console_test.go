@@ -248,7 +248,7 @@ func TestTheConsoleSaysWhatIsWrong(t *testing.T) {
 		await page.getByLabel('Status').selectOption('ended');
 		await page.getByText('There is no such room.').waitFor()`, nil, nil)
 	c.visit("Decisions")
-	c.drive(`await page.getByText('Nothing is on record that is like this.').waitFor()`, nil, nil)
+	c.drive(`await page.getByText('No decision on record matches.').waitFor()`, nil, nil)
 
 	// What can't be loaded can be asked for again.
 	c.drive(`await page.route('**/api/v1/health', route => route.fulfill({status: 503, contentType: 'application/problem+json',

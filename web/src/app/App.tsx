@@ -90,7 +90,7 @@ function SignedIn({ signed }: { readonly signed: Signed }) {
   const route = useRoute();
   const { devices } = useServices();
   const queries = useQueryClient();
-  const { client, me, operator } = signed;
+  const { client, me, owner, operator } = signed;
   const phone = useMemo(() => new Phone(client, devices, (id) => knownPerson(queries, id)), [client, devices, queries]);
   const resumed = useRef<Phone>(undefined);
   useEffect(() => {
@@ -98,7 +98,7 @@ function SignedIn({ signed }: { readonly signed: Signed }) {
     resumed.current = phone;
     void phone.resume();
   }, [phone]);
-  const mine = useMemo(() => ({ client, me, operator, phone }), [client, me, operator, phone]);
+  const mine = useMemo(() => ({ client, me, owner, operator, phone }), [client, me, owner, operator, phone]);
   return (
     <MineContext value={mine}>
       <CallLayer>{route.page === 'room' ? <RoomPage key={route.room} room={route.room} signed={signed} /> : <Home />}</CallLayer>

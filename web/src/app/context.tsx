@@ -17,6 +17,8 @@ export interface Services {
 export interface Mine {
   readonly client: Client;
   readonly me: Person;
+  /** What is one's own is owned by this key. */
+  readonly owner: string;
   readonly operator: boolean;
   readonly phone: Phone;
 }

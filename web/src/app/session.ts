@@ -27,6 +27,8 @@ type Saved =
 export interface Signed {
   readonly client: Client;
   readonly me: Person;
+  /** What is one's own is owned by this key. */
+  readonly owner: string;
   /** The one room that a guest was let into. */
   readonly guestOf?: string | undefined;
   readonly operator: boolean;
@@ -162,7 +164,7 @@ export class Session extends Store<SessionState> {
       const me = { id: hello.userId, name: user?.name ?? hello.name ?? mine.name ?? '', email: user?.email };
       client.signal.on('stopped', (error) => this.#stopped(error));
       tab.write('signed-in', saved);
-      this.set({ phase: 'in', problem: undefined, signed: { client, me, guestOf, operator: mine.operator } });
+      this.set({ phase: 'in', problem: undefined, signed: { client, me, owner: mine.key, guestOf, operator: mine.operator } });
     } catch (thrown) {
       this.#failed(thrown);
     }

@@ -28,7 +28,7 @@ export const en = {
   decisionOf: 'Why? See the decision',
 
   signIn: {
-    lead: 'For who runs this server.',
+    lead: 'For the operators of this server.',
     name: 'Your name',
     nameHint: 'This server is in development mode: a name is enough, and whoever signs in is an operator.',
     enter: 'Sign in',
@@ -185,7 +185,7 @@ export const en = {
   decisions: {
     lead: 'What was decided and what happened, the newest first.',
     find: 'Find',
-    more: 'More to find it by',
+    more: 'More filters',
     text: 'Text',
     textHint: 'Name, action, reason or id',
     who: 'Identity',
@@ -202,7 +202,7 @@ export const en = {
     allowed: 'Allowed',
     refusedBy: (code: string) => `Refused: ${code}`,
     happened: 'Happened',
-    empty: 'Nothing is on record that is like this.',
+    empty: 'No decision on record matches.',
     emptyPage: 'Nothing so far; there is more to look through.',
     explain: 'Explain',
     explainOf: (what: string, who: string) => `Explain ${what} by ${who}`,

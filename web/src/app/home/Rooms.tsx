@@ -14,13 +14,14 @@ const seats = 6;
 
 const key = ['rooms'] as const;
 
-/** The rooms that one has made. */
+/** The rooms that there are for one: one's own first, then those of others, the newest first. */
 export function Rooms() {
   const s = useStrings();
-  const { client } = useMine();
+  const { client, owner } = useMine();
   const rooms = useQuery({ queryKey: key, queryFn: () => client.api.rooms({ limit: 50 }), refetchInterval: 15_000 });
   const [creating, setCreating] = useState(false);
   const open = (rooms.data?.rooms ?? []).filter((room) => room.status !== 'ended').reverse();
+  const sorted = [...open.filter((room) => room.owner === owner), ...open.filter((room) => room.owner !== owner)];
   return (
     <Card
       title={s.rooms.title}
@@ -37,7 +38,7 @@ export function Rooms() {
       )}
       <Text c="dimmed">{s.rooms.lead}</Text>
       <ul className="people">
-        {open.map((room) => (
+        {sorted.map((room) => (
           <Row key={room.id} room={room} />
         ))}
       </ul>
@@ -46,9 +47,13 @@ export function Rooms() {
   );
 }
 
+const time = new Intl.DateTimeFormat(undefined, { dateStyle: 'short', timeStyle: 'short' });
+
 function Row({ room }: { readonly room: Room }) {
   const s = useStrings();
+  const { owner } = useMine();
   const name = room.name ?? s.rooms.unnamed;
+  const notes = [s.rooms.inside(room.taken), s.rooms.made(time.format(new Date(room.created_at))), ...(room.owner === owner ? [] : [s.rooms.others])];
   return (
     <li className="person">
       <div className="person-name">
@@ -56,7 +61,7 @@ function Row({ room }: { readonly room: Room }) {
           {name}
         </Text>
         <Text size="sm" c="dimmed">
-          {s.rooms.inside(room.taken)}
+          {notes.join(' · ')}
         </Text>
       </div>
       <Button variant="default" size="compact-md" aria-label={s.rooms.join(name)} onClick={() => go(`/room/${room.id}`)}>
