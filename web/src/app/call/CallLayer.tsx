@@ -60,7 +60,11 @@ function IncomingCall({ ringing, quietly }: { readonly ringing: Ringing; readonl
           <Face name={name} size="xl" />
         </div>
         {inRoom && <Text ta="center">{s.call.leavesRoom}</Text>}
-        <Text c="dimmed">{stranger ? [s.call.stranger, peer.email].filter(Boolean).join(' · ') : peer.email}</Text>
+        <Text c="dimmed" ta="center">
+          {stranger && s.call.stranger}
+          {stranger && peer.email !== undefined && <br />}
+          {peer.email}
+        </Text>
       </div>
       <Group grow mt="lg">
         <Button color="red" size="md" leftSection={<Icon name="hangUp" />} onClick={() => void phone.decline(ringing)}>

@@ -92,6 +92,9 @@ interface OutProps {
   readonly home: () => void;
 }
 
+/** What a server says of a room that was ended without a reason, which adds nothing to the heading. */
+const plain: ReadonlySet<string> = new Set(['The room was ended.', 'The meeting was ended.']);
+
 function Out({ reason, message, again, home }: OutProps) {
   const s = useStrings();
   const heading = useRef<HTMLHeadingElement>(null);
@@ -103,7 +106,7 @@ function Out({ reason, message, again, home }: OutProps) {
         <Title order={1} size="h2" ref={heading} tabIndex={-1}>
           {s.room.out[reason] ?? s.room.out.lost}
         </Title>
-        {message !== '' && <Text>{message}</Text>}
+        {message !== '' && !plain.has(message) && <Text>{message}</Text>}
         <Group>
           {(reason === 'left' || reason === 'lost') && <Button onClick={again}>{s.room.rejoin}</Button>}
           <Button variant="default" onClick={home}>

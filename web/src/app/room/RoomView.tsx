@@ -45,7 +45,7 @@ export function RoomView({ meeting, name, invites }: Props) {
     <main className="stage" ref={stage} tabIndex={-1} aria-label={name} data-room={meeting.room}>
       <div className="stage-head">
         <h1>{name}</h1>
-        <Text component="span">{s.room.people(others.length + 1)}</Text>
+        <Text component="span" className="stage-note">{s.rooms.inside(others.length + 1)}</Text>
       </div>
       <MediaProblem />
       <div className="room" data-sharing={sharing.length > 0}>

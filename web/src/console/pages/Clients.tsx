@@ -93,7 +93,7 @@ function Backends() {
                     state(one) === 'revoked' ? (
                       '–'
                     ) : (
-                      <Group gap="xs">
+                      <Group gap="xs" wrap="nowrap">
                         <Button size="xs" variant="default" aria-label={s.clients.rotateOf(one.name)} onClick={() => setForm(one)}>
                           {s.clients.rotate}
                         </Button>
