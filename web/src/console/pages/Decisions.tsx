@@ -1,7 +1,7 @@
 import { Button, Checkbox, TextInput } from '@mantine/core';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import type { EventPage, EventQuery, RecordedEvent } from '@usher/client';
-import { useState, type FormEvent } from 'react';
+import { useEffect, useState, type FormEvent } from 'react';
 import { useSigned } from '../context.ts';
 import { when } from '../format.ts';
 import { useStrings } from '../i18n.tsx';
@@ -25,6 +25,9 @@ function queryOf(search: URLSearchParams): EventQuery {
   return query;
 }
 
+/** looks is how many empty pages are gone on from without being asked. */
+const looks = 20;
+
 /** The record: what was decided, and what happened. */
 export function Decisions() {
   const s = useStrings();
@@ -37,6 +40,13 @@ export function Decisions() {
     initialPageParam: '',
     getNextPageParam: (page: EventPage) => (page.more ? page.next_cursor : undefined),
   });
+  // The server looks at a bounded part of the record, and what is asked for may be rare.
+  const pages = record.data?.pages ?? [];
+  const goesOn = record.hasNextPage && !record.isFetching && !record.isError && pages.length < looks && pages.every((page) => page.events.length === 0);
+  const { fetchNextPage } = record;
+  useEffect(() => {
+    if (goesOn) void fetchNextPage();
+  }, [goesOn, fetchNextPage]);
   const what = (event: RecordedEvent): string => event.decision?.action ?? s.decisions.types[event.type] ?? event.type;
   const who = (event: RecordedEvent): string => event.name ?? event.who ?? s.decisions.unknown;
   return (
