@@ -63,6 +63,7 @@ export const en = {
     latency: 'Time to answer',
     latencyHint: 'Estimated: half of all requests, 95 of 100 and 99 of 100 took at most so long.',
     noTokens: 'No tokens of platforms were made since the server started.',
+    refusalsHint: 'Callers who could not prove who they are are counted here, and not recorded.',
     noRefusals: 'Nothing was refused since the server started.',
     noRequests: 'No requests yet.',
     sum: 'In all',
@@ -203,6 +204,8 @@ export const en = {
     refusedBy: (code: string) => `Refused: ${code}`,
     happened: 'Happened',
     empty: 'No decision on record matches.',
+    emptyCode:
+      'No decision on record matches. Callers who could not prove who they are, as with credentials_invalid, are counted, and not recorded; the log has their requests.',
     emptyPage: 'Nothing so far; there is more to look through.',
     explain: 'Explain',
     explainOf: (what: string, who: string) => `Explain ${what} by ${who}`,

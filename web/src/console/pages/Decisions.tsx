@@ -59,7 +59,7 @@ export function Decisions() {
               label={s.pages.decisions}
               rows={pages.flatMap((page) => page.events)}
               id={(event) => event.id}
-              empty={record.hasNextPage ? s.decisions.emptyPage : s.decisions.empty}
+              empty={record.hasNextPage ? s.decisions.emptyPage : search.has('code') ? s.decisions.emptyCode : s.decisions.empty}
               columns={[
                 { title: s.decisions.time, cell: (event) => when(event.at) },
                 { title: s.decisions.caller, cell: who },

@@ -100,7 +100,7 @@ function Refusals({ figures }: { readonly figures: Figures }) {
   const s = useStrings();
   const lines = named(figures.refusals, figures.samples, (sample) => sample.refusals);
   return (
-    <Panel title={s.overview.refusals}>
+    <Panel title={s.overview.refusals} hint={s.overview.refusalsHint}>
       {lines.length === 0 ? (
         <Text c="dimmed">{s.overview.noRefusals}</Text>
       ) : (
