@@ -155,7 +155,7 @@ func TestAFileThatNeverEndsIsNoKey(t *testing.T) {
 
 func TestADecisionThatThereIsNot(t *testing.T) {
 	status, stdout, stderr := command(t, "explain", "aaaaaaaaaaaaaaaaaaaaaaaaaa", "--data", someData(t))
-	if status != 1 || stdout != "" || !strings.Contains(stderr, "decision_not_found") {
+	if status != 1 || stdout != "" || !strings.Contains(stderr, "decision_not_found") || !strings.Contains(stderr, "its 'request_id' is what to look for") {
 		t.Errorf("got status %d, printed %q and %q", status, stdout, stderr)
 	}
 }

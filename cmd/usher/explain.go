@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"usher"
@@ -20,6 +21,9 @@ type explainCommand struct {
 func (c explainCommand) Run(ctx context.Context, env environment) error {
 	return c.operate(ctx, env, func(a *client.API) error {
 		e, err := a.Decision(ctx, usher.ID(c.ID))
+		if refused, ok := errors.AsType[*client.Error](err); ok && refused.Code == "decision_not_found" {
+			return fmt.Errorf("%w A refusal's 'decision' is what can be explained; its 'request_id' is what to look for in the server's log", err)
+		}
 		if err != nil {
 			return err
 		}
