@@ -40,8 +40,12 @@ func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	for _, r := range results {
-		log.InfoContext(ctx, "database schema changed", "version", r.Source.Version, "took", r.Duration)
+	if len(results) > 0 {
+		what := "database brought forward"
+		if have == 0 {
+			what = "database made"
+		}
+		log.InfoContext(ctx, what, "from", have, "to", results[len(results)-1].Source.Version)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"io"
@@ -59,6 +60,22 @@ func TestReopenedDatabaseHasWhatWasAccepted(t *testing.T) {
 	for _, r := range rooms {
 		if _, err := db.Rooms().Get(t.Context(), r.Key()); err != nil {
 			t.Fatalf("Get: %v", err)
+		}
+	}
+}
+
+func TestTheSchemaIsLoggedOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usher.db")
+	for _, tt := range []struct{ when, want string }{
+		{"a database that is made", `msg="database made" from=0 to=`},
+		{"a database that is there", ""},
+	} {
+		var log bytes.Buffer
+		if err := open(t, at(path), logTo(&log)).Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := log.String(); !strings.Contains(got, tt.want) || strings.Count(got, "database") > strings.Count(tt.want, "database") {
+			t.Errorf("%s: the log has %q, want %q once", tt.when, got, tt.want)
 		}
 	}
 }
