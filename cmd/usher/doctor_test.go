@@ -105,3 +105,12 @@ func TestTheDoctor(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatNeedsAConfigurationNamesItsFlags(t *testing.T) {
+	for _, args := range [][]string{{"doctor"}, {"config", "check"}, {"serve"}} {
+		_, _, stderr := command(t, args...)
+		if !strings.Contains(stderr, "add --dev to try it on this machine, or --config FILE") {
+			t.Errorf("usher %q: printed %q", args, stderr)
+		}
+	}
+}

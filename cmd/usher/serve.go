@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -185,6 +186,11 @@ func banner(env environment, cfg config.Config, ls listeners) {
 	}
 	fmt.Fprintf(env.Stderr, "  data in %s\n", cfg.Data)
 	if cfg.Dev {
+		if bases := ls.bases(); len(bases) > 0 {
+			// A browser warns of the certificate of the other, which is made here.
+			i := max(0, slices.IndexFunc(bases, func(base string) bool { return strings.HasPrefix(base, "http://") }))
+			fmt.Fprintf(env.Stderr, "\n  To call somebody, open %s in two windows; what goes on is at %[1]s/console.\n", bases[i])
+		}
 		fmt.Fprint(env.Stderr, "\n  Development mode: whoever can reach these addresses may do everything,\n"+
 			"  so only this machine can. Never put it behind a proxy.\n")
 	}
@@ -198,7 +204,7 @@ type configFlags struct {
 	Data   string `placeholder:"DIR" help:"Folder of the database and the keys."`
 }
 
-var errNoConfig = errors.New("say how to run: 'usher serve --dev' to try it on this machine, or 'usher serve --config FILE' (see 'usher config doc')")
+var errNoConfig = errors.New("say which configuration: add --dev to try it on this machine, or --config FILE (see 'usher config doc')")
 
 func (f configFlags) load(env environment, flags map[string]*string) (config.Config, []string, error) {
 	if !f.Dev && f.Config == "" {
