@@ -1,12 +1,14 @@
 package client
 
-// WebConfig is how the server's own page signs people in.
+// WebConfig is how the server's own page signs people in, and what there is to ask for.
 type WebConfig struct {
 	SignIn   SignIn `json:"sign_in"`
 	Issuer   string `json:"issuer,omitempty"`
 	ClientID string `json:"client_id,omitempty"`
 	// Token is the one of the issuer's tokens that the server is called with.
 	Token TokenUse `json:"token,omitempty"`
+	// Relays says that there are ICE servers to ask for.
+	Relays bool `json:"relays"`
 }
 
 // SignIn is a way to sign in.

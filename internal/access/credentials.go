@@ -188,6 +188,13 @@ func (a *Access) bind(ctx context.Context, id usher.Identity, expires time.Time,
 	return nil
 }
 
+// HasRelay says whether the platform of that name is one that Relay can ask now.
+// Anybody may know: it names no server.
+func (a *Access) HasRelay(name string) bool {
+	_, ok := a.platforms()[name]
+	return ok
+}
+
 // Relay has the platform for TURN mint a credential for the caller, which is
 // about no room.
 func (a *Access) Relay(ctx context.Context, id usher.Identity, name string) (Issued, error) {

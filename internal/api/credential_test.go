@@ -158,6 +158,26 @@ func credentialStatuses(t *testing.T, s *server) []statusTest {
 	}...)
 }
 
+func TestThePageIsToldWhetherThereAreICEServers(t *testing.T) {
+	relay := must(turnrest.New(turnrest.Config{URLs: []string{"turn:turn.example.com"}, Secret: usher.Secret(strings.Repeat("s", 32)), TTL: time.Hour}))(t)
+	for name, tt := range map[string]struct {
+		platforms map[string]platform.Platform
+		want      bool
+	}{
+		"a server without any":          {nil, false},
+		"a server that has some to say": {map[string]platform.Platform{turnrest.Name: relay}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, func(set *settings) { set.access.Platforms = tt.platforms })
+			var got client.WebConfig
+			s.send(request{caller: nobody, method: "GET", path: "/api/v1/web/config"}).decode(t, &got)
+			if got.Relays != tt.want {
+				t.Errorf("relays: got %t, want %t", got.Relays, tt.want)
+			}
+		})
+	}
+}
+
 // withoutRelay records what a server answers that knows no TURN server.
 func withoutRelay(t *testing.T, recorded *recorder) {
 	t.Helper()

@@ -5,12 +5,15 @@ import (
 
 	"usher/client"
 	"usher/internal/httpd"
+	"usher/internal/platform/turnrest"
 )
 
 // webConfig tells the page how to sign people in, before anybody is known.
 func (a *API) webConfig(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "no-cache")
-	return httpd.JSON(w, http.StatusOK, a.Web)
+	config := a.Web
+	config.Relays = a.Access.HasRelay(turnrest.Name)
+	return httpd.JSON(w, http.StatusOK, config)
 }
 
 // me tells a caller as whom it is known.

@@ -16,6 +16,8 @@ export interface WebConfig {
   readonly issuer?: string;
   readonly client_id?: string;
   readonly token?: 'id' | 'access';
+  /** That there are ICE servers to ask for. */
+  readonly relays?: boolean;
 }
 
 /** Who has signed in in this tab. */
@@ -157,6 +159,7 @@ export class Session extends Store<SessionState> {
   async #enter(saved: Saved): Promise<void> {
     try {
       const client = new Client({ url, signIn: await this.#signIn(saved) });
+      if (this.state.config?.relays === false) client.ice.stop(); // there are none to ask for
       client.signal.on('state', (connection) => this.set({ connection }));
       const hello = await client.connect();
       const guestOf = saved.how === 'guest' ? saved.room : undefined;
