@@ -246,7 +246,7 @@ export class Call extends Emitter<CallEvents> {
         const error = asUsherError(thrown, 'unknown_error');
         if (this.#state === 'ended' || claim !== this.#claims || error.code === 'connection_lost') return; // the next session claims it
         if ((error.final && !elsewhere.has(error.code)) || this.env.now() >= until) {
-          this.end('connection_lost');
+          this.end(error.code === 'call_over' ? 'user_hangup' : 'connection_lost'); // the others ended it meanwhile, or nobody knows
           return;
         }
       }

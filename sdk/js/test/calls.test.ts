@@ -190,7 +190,7 @@ test('a call whose device the server has not missed yet is asked for again, and 
   await o.another();
   o.server.socket.refuses('call.connected', 'call_over');
   await settled();
-  assert.deepEqual(o.told, ['accepted', 'ended connection_lost']);
+  assert.deepEqual(o.told, ['accepted', 'ended user_hangup']);
 
   const never = await open();
   const taken = await never.dial();
