@@ -138,11 +138,15 @@ export class Meeting extends Store<MeetingState> {
     keep();
     this.#ends.push(
       link.on('roster', (roster) => this.#roster(roster)),
-      link.on('rejoined', keep),
+      link.on('rejoined', () => {
+        keep();
+        this.#tell(undefined, true); // what was said meanwhile was not heard
+      }),
       link.on('rights', () => this.#roster(link.roster)),
       link.on('message', ({ participant, payload }) => {
         const media = (payload as { readonly media?: unknown } | null)?.media;
         if (media !== undefined) this.#change(participant, { sends: sends(media) });
+        if ((payload as { readonly back?: unknown } | null)?.back === true) this.#tell(participant);
       }),
       link.on('mute', () => {
         this.#devices.turn('audio', false);
@@ -196,14 +200,17 @@ export class Meeting extends Store<MeetingState> {
     this.set({ others: this.state.others.map((one) => (one.id === participant ? { ...one, ...change } : one)) });
   }
 
-  /** tell lets the others show whether one is muted: all of them when it changes, or one who is new. */
-  #tell(to?: string): void {
+  /**
+   * tell lets the others show whether one is muted: all of them when it changes, or one who is new.
+   * Who is back asks them to tell the same.
+   */
+  #tell(to?: string, back = false): void {
     const { on, has } = this.#devices.state;
     const media = { audio: on.audio && has.audio, video: on.video && has.video } satisfies Sends;
     const text = JSON.stringify(media);
-    if (this.#link === undefined || (to === undefined && text === this.#told)) return;
+    if (this.#link === undefined || (to === undefined && !back && text === this.#told)) return;
     if (to === undefined) this.#told = text;
-    this.#link.say({ media }, to).catch(() => {}); // they may have left
+    this.#link.say(back ? { media, back } : { media }, to).catch(() => {}); // they may have left
   }
 
   #isOut(): boolean {
