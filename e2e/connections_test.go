@@ -51,9 +51,9 @@ func withConnections(t *testing.T, o options) (*Server, map[string]gateway) {
 	s := start(t, o)
 	s.Secret(secretKey)
 	endpoint := "http://" + listen + "/dev"
-	if !strings.Contains(string(s.output.Bytes()), "@connections at "+endpoint+"\n") {
-		t.Errorf("the server does not say that @connections are at %s\n%s", endpoint, s.output.tail())
-	}
+	until(t, "the server says where @connections are", time.Minute, func() bool {
+		return strings.Contains(string(s.output.Bytes()), "@connections at "+endpoint+"\n")
+	})
 	nodeDir(t, "@aws-sdk/client-apigatewaymanagementapi")
 	d := startDriver(t, "connections.mjs")
 	node := func(g gateway, operation, connection, data string) (r reached) {
