@@ -48,6 +48,8 @@ export class Meeting extends Store<MeetingState> {
   readonly #news: News;
   #link: RoomLink | undefined;
   #ends: (() => void)[] = [];
+  /** #early is what is known of those whom no roster has named yet. */
+  readonly #early = new Map<string, Partial<Attendee>>();
   #told = '';
 
   constructor(
@@ -188,7 +190,8 @@ export class Meeting extends Store<MeetingState> {
     const before = new Map(this.state.others.map((one) => [one.id, one]));
     const others = roster
       .filter(({ id }) => id !== link.participant)
-      .map((one): Attendee => ({ sends: { audio: true, video: true }, link: 'connecting', ...before.get(one.id), ...one }));
+      .map((one): Attendee => ({ sends: { audio: true, video: true }, link: 'connecting', ...this.#early.get(one.id), ...before.get(one.id), ...one }));
+    for (const { id } of others) this.#early.delete(id);
     if (this.state.phase === 'in') {
       for (const { id, name } of others) if (!before.has(id)) this.#news.joined(name);
       for (const { id, name } of before.values()) if (!others.some((one) => one.id === id)) this.#news.left(name);
@@ -197,6 +200,9 @@ export class Meeting extends Store<MeetingState> {
   }
 
   #change(participant: string, change: Partial<Attendee>): void {
+    if (!this.state.others.some(({ id }) => id === participant)) {
+      this.#early.set(participant, { ...this.#early.get(participant), ...change });
+    }
     this.set({ others: this.state.others.map((one) => (one.id === participant ? { ...one, ...change } : one)) });
   }
 
