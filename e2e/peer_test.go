@@ -17,8 +17,8 @@ type peer struct {
 }
 
 // startPeer starts a program of the folder node and waits until it answers at
-// the URL.
-func startPeer(t testing.TB, dir, ready string, env []string, args ...string) *peer {
+// the URL to the client.
+func startPeer(t testing.TB, client *http.Client, dir, ready string, env []string, args ...string) *peer {
 	t.Helper()
 	cmd := exec.Command("node", args...)
 	cmd.Dir, cmd.Env = dir, environ(env...)
@@ -48,7 +48,7 @@ func startPeer(t testing.TB, dir, ready string, env []string, args ...string) *p
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		resp, err := http.Get(ready)
+		resp, err := client.Get(ready)
 		if err == nil {
 			_ = resp.Body.Close()
 			return p

@@ -23,10 +23,15 @@ import (
 // provider is npm's oidc-provider.
 type provider struct {
 	*peer
-	url  string
-	dir  string
-	port int
-	keys []jose.JSONWebKey
+	url    string
+	dir    string
+	port   int
+	keys   []jose.JSONWebKey
+	client *http.Client
+	// certFile and keyFile are what it shows over TLS.
+	certFile, keyFile string
+	// redirects are where it sends our app's users to.
+	redirects []string
 }
 
 const (
@@ -38,28 +43,46 @@ const (
 
 func newProvider(t testing.TB) *provider {
 	t.Helper()
+	p := makeProvider(t)
+	p.url, p.client = fmt.Sprintf("http://127.0.0.1:%d", p.port), http.DefaultClient
+	p.start(t)
+	return p
+}
+
+// newSecureProvider starts one that is called over TLS, with a certificate of
+// the authority, and knows pages of our app that its users come back to.
+func newSecureProvider(t testing.TB, a *authority, redirects ...string) *provider {
+	t.Helper()
+	p := makeProvider(t)
+	p.url, p.client = fmt.Sprintf("https://localhost:%d", p.port), a.client()
+	p.certFile, p.keyFile = a.issue()
+	p.redirects = append(p.redirects, redirects...)
+	p.start(t)
+	return p
+}
+
+func makeProvider(t testing.TB) *provider {
+	t.Helper()
 	port, err := strconv.Atoi(unusedPort(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &provider{
-		url: fmt.Sprintf("http://127.0.0.1:%d", port), dir: nodeDir(t, "oidc-provider"), port: port,
-		keys: []jose.JSONWebKey{newRSAKey(t, "first")},
+	return &provider{
+		dir: nodeDir(t, "oidc-provider"), port: port, keys: []jose.JSONWebKey{newRSAKey(t, "first")}, redirects: []string{signedInTarget},
 	}
-	p.start(t)
-	return p
 }
 
 func (p *provider) start(t testing.TB) {
 	t.Helper()
 	settings, err := json.Marshal(map[string]any{
-		"port": p.port, "keys": jose.JSONWebKeySet{Keys: p.keys}, "resources": []string{audience, otherAudience},
-		"clients": []map[string]string{{"id": clientID, "redirect": signedInTarget}, {"id": stranger, "redirect": signedInTarget}},
+		"issuer": p.url, "port": p.port, "certFile": p.certFile, "keyFile": p.keyFile,
+		"keys": jose.JSONWebKeySet{Keys: p.keys}, "resources": []string{audience, otherAudience},
+		"clients": []map[string]any{{"id": clientID, "redirects": p.redirects}, {"id": stranger, "redirects": []string{signedInTarget}}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.peer = startPeer(t, p.dir, p.url+"/test/fetches", []string{"E2E_SETTINGS=" + string(settings)}, "oidc.mjs")
+	p.peer = startPeer(t, p.client, p.dir, p.url+"/test/fetches", []string{"E2E_SETTINGS=" + string(settings)}, "oidc.mjs")
 }
 
 func newRSAKey(t testing.TB, kid string) jose.JSONWebKey {
@@ -78,7 +101,7 @@ func (p *provider) rotate(keys ...jose.JSONWebKey) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	a, err := send(http.DefaultClient, http.MethodPut, p.url+"/test/keys", string(body))
+	a, err := send(p.client, http.MethodPut, p.url+"/test/keys", string(body))
 	if err != nil || a.Status != http.StatusOK {
 		p.t.Fatalf("rotate: status %d and error %v: %s", a.Status, err, a.Body)
 	}
@@ -88,7 +111,7 @@ func (p *provider) rotate(keys ...jose.JSONWebKey) {
 // fetches is how often the keys were fetched.
 func (p *provider) fetches() int {
 	p.t.Helper()
-	a, err := send(http.DefaultClient, http.MethodGet, p.url+"/test/fetches", "")
+	a, err := send(p.client, http.MethodGet, p.url+"/test/fetches", "")
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -98,6 +121,9 @@ func (p *provider) fetches() int {
 	}
 	return n
 }
+
+// user is the key of a user of the provider.
+func (p *provider) user(subject string) string { return "user:" + p.url + "#" + subject }
 
 // entry is what a configuration says of the provider.
 func (p *provider) entry() string {
@@ -116,7 +142,7 @@ func (p *provider) signIn(app, user, resource string) issuedTokens {
 	p.t.Helper()
 	verifier := rand.Text() + rand.Text()
 	challenge := sha256.Sum256([]byte(verifier))
-	browser := newBrowser(p.t)
+	browser := newBrowser(p.t, p.client.Transport)
 	page := browser.get(p.url + "/auth?" + url.Values{
 		"client_id": {app}, "response_type": {"code"}, "redirect_uri": {signedInTarget},
 		"scope": {"openid email profile rooms"}, "resource": {resource}, "nonce": {rand.Text()},
@@ -128,7 +154,7 @@ func (p *provider) signIn(app, user, resource string) issuedTokens {
 	if code == "" {
 		p.t.Fatalf("signing in ended at %s", page)
 	}
-	a, err := send(http.DefaultClient, http.MethodPost, p.url+"/token", url.Values{
+	a, err := send(p.client, http.MethodPost, p.url+"/token", url.Values{
 		"grant_type": {"authorization_code"}, "client_id": {app}, "code": {code}, "redirect_uri": {signedInTarget},
 		"code_verifier": {verifier}, "resource": {resource},
 	}.Encode(), asForm...)
@@ -148,13 +174,13 @@ type browser struct {
 	client *http.Client
 }
 
-func newBrowser(t testing.TB) *browser {
+func newBrowser(t testing.TB, transport http.RoundTripper) *browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &browser{t, &http.Client{Jar: jar, Timeout: 10 * time.Second, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+	return &browser{t, &http.Client{Transport: transport, Jar: jar, Timeout: 10 * time.Second, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
 		if strings.HasPrefix(r.URL.String(), signedInTarget) {
 			return http.ErrUseLastResponse
 		}

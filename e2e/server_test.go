@@ -46,6 +46,10 @@ type options struct {
 	// Config is a configuration (YAML) to start with outside development mode,
 	// on one port without TLS that is also the public URL.
 	Config string
+	// TLS has such a server answer over HTTPS alone, with a certificate of that
+	// authority: its public URL is https://localhost:PORT. It takes the
+	// certificates of others for good if they are of this authority.
+	TLS *authority
 	// On is where it keeps what it knows.
 	On storage
 	// Args and Env come on top.
@@ -84,12 +88,18 @@ func start(t testing.TB, o options) *Server {
 	if o.HTTP == "" {
 		o.HTTP = "127.0.0.1:0"
 	}
+	// The banner has the public URL, which has to be known before.
+	switch {
+	case o.TLS != nil:
+		if o.HTTPS == "" {
+			o.HTTPS = "localhost:" + unusedPort(t)
+		}
+		o.Env = append(o.TLS.environment(o.HTTPS), o.Env...)
+	case o.Config != "":
+		o.HTTP = "127.0.0.1:" + unusedPort(t)
+	}
 	if o.HTTPS == "" {
 		o.HTTPS = "127.0.0.1:0"
-	}
-	if o.Config != "" {
-		// The banner has the public URL, which has to be known before.
-		o.HTTP = "127.0.0.1:" + unusedPort(t)
 	}
 	s := &Server{t: t, options: o, Data: o.Data, output: newOutput(), secrets: &secrets{}}
 	t.Cleanup(s.finish)
@@ -112,13 +122,18 @@ func (s *Server) launch() {
 			s.t.Fatal(err)
 		}
 		args = append(args, "--config", file)
-		env = append(env, "USHER_SERVER_PUBLIC_URL=http://"+o.HTTP)
 	}
-	if !o.DefaultPorts {
+	switch {
+	case o.DefaultPorts:
+	case o.TLS != nil:
+		args = append(args, "--http=", "--https", o.HTTPS)
+	case o.Config != "":
 		args = append(args, "--http", o.HTTP)
-	}
-	if !o.DefaultPorts && !o.FileHTTPS && o.Config == "" {
-		args = append(args, "--https", o.HTTPS)
+		env = append(env, "USHER_SERVER_PUBLIC_URL=http://"+o.HTTP)
+	case o.FileHTTPS:
+		args = append(args, "--http", o.HTTP)
+	default:
+		args = append(args, "--http", o.HTTP, "--https", o.HTTPS)
 	}
 	args = append(args, o.Args...)
 	cmd := exec.Command(args[0], args[1:]...)
@@ -181,12 +196,17 @@ func (s *Server) awaitReady(limit <-chan time.Time) {
 }
 
 // CA is the file of the certificate to trust.
-func (s *Server) CA() string { return filepath.Join(s.Data, "tls", "localhost.crt") }
+func (s *Server) CA() string {
+	if s.options.TLS != nil {
+		return s.options.TLS.File
+	}
+	return filepath.Join(s.Data, "tls", "localhost.crt")
+}
 
 func (s *Server) newClient() *http.Client {
 	s.t.Helper()
 	roots := x509.NewCertPool()
-	if s.options.Config == "" && !roots.AppendCertsFromPEM(readFile(s.t, s.CA())) {
+	if (s.options.Config == "" || s.options.TLS != nil) && !roots.AppendCertsFromPEM(readFile(s.t, s.CA())) {
 		s.t.Fatalf("%s holds no certificate", s.CA())
 	}
 	transport := &http.Transport{

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -31,7 +32,7 @@ func newDynamo(t testing.TB) string {
 	t.Helper()
 	dir := nodeDir(t, "dynalite")
 	endpoint := "http://127.0.0.1:" + unusedPort(t)
-	startPeer(t, dir, endpoint, nil, "dynalite.mjs", endpoint[strings.LastIndex(endpoint, ":")+1:])
+	startPeer(t, http.DefaultClient, dir, endpoint, nil, "dynalite.mjs", endpoint[strings.LastIndex(endpoint, ":")+1:])
 	return endpoint
 }
 

@@ -33,7 +33,7 @@ func newUserPool(t testing.TB) *userPool {
 	port := unusedPort(t)
 	c := &userPool{t: t, base: "http://127.0.0.1:" + port}
 	lib := filepath.Join(dir, "node_modules", "cognito-local", "lib")
-	c.peer = startPeer(t, t.TempDir(), c.base+"/health", []string{"HOST=127.0.0.1", "PORT=" + port}, filepath.Join(lib, "bin", "start.js"))
+	c.peer = startPeer(t, http.DefaultClient, t.TempDir(), c.base+"/health", []string{"HOST=127.0.0.1", "PORT=" + port}, filepath.Join(lib, "bin", "start.js"))
 
 	// Its key comes with the package, which is what lets a test forge tokens.
 	var private struct{ JWK jose.JSONWebKey }

@@ -4,22 +4,23 @@
 // Beside the issuer's own routes there are two for the test, under /test/:
 // PUT /test/keys replaces the keys, as an operator would who rotates them, and
 // GET /test/fetches says how often the keys were fetched.
+import {readFileSync} from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import {text} from 'node:stream/consumers';
 import Provider from 'oidc-provider';
 
-const {port, keys, clients, resources} = JSON.parse(process.env.E2E_SETTINGS);
-const issuer = `http://127.0.0.1:${port}`;
+const {issuer, port, certFile, keyFile, keys, clients, resources} = JSON.parse(process.env.E2E_SETTINGS);
 let handler = provide(keys);
 let fetches = 0;
 
 function provide(jwks) {
     const provider = new Provider(issuer, {
         jwks,
-        clients: clients.map(({id, redirect}) => ({
+        clients: clients.map(({id, redirects}) => ({
             client_id: id,
-            redirect_uris: [redirect],
-            application_type: 'native',
+            redirect_uris: redirects,
+            application_type: redirects.some(redirect => redirect.startsWith('https:')) ? 'web' : 'native',
             token_endpoint_auth_method: 'none',
         })),
         clientBasedCORS: () => true, // pages exchange their codes themselves
@@ -58,7 +59,7 @@ function provide(jwks) {
     return provider.callback();
 }
 
-const server = http.createServer(async (req, res) => {
+async function answer(req, res) {
     if (req.method === 'PUT' && req.url === '/test/keys') {
         handler = provide(JSON.parse(await text(req)));
         res.end();
@@ -72,6 +73,10 @@ const server = http.createServer(async (req, res) => {
         fetches++;
     }
     handler(req, res);
-});
+}
+
+const server = certFile
+    ? https.createServer({cert: readFileSync(certFile), key: readFileSync(keyFile)}, answer)
+    : http.createServer(answer);
 server.listen(port, '127.0.0.1');
 process.stdin.resume().on('end', () => process.exit());
