@@ -47,14 +47,14 @@ func TestEveryDirectDependencyHasItsReason(t *testing.T) {
 
 func TestEveryMetricIsDocumented(t *testing.T) {
 	t.Parallel()
-	doc, n := read(t, "docs/operations.md"), 0
+	doc, n := read(t, "docs/monitoring.md"), 0
 	err := filepath.WalkDir("internal", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		for _, m := range regexp.MustCompile(`Name:\s+"(usher_\w+)"`).FindAllStringSubmatch(read(t, path), -1) {
 			if n++; !regexp.MustCompile("`" + m[1] + "[`{]").MatchString(doc) {
-				t.Errorf("docs/operations.md does not have %s of %s", m[1], path)
+				t.Errorf("docs/monitoring.md does not have %s of %s", m[1], path)
 			}
 		}
 		return nil
