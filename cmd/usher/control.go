@@ -35,6 +35,17 @@ const controlBase = "http://usher.localhost"
 // operate calls f with the API of the server that holds the data folder or,
 // where none does, of one in this process that serves only f.
 func (d dataFlag) operate(ctx context.Context, env environment, f func(*client.API) error) error {
+	return d.reach(ctx, env, func(transport http.RoundTripper) error {
+		a, err := client.New(controlBase, client.Options{Transport: transport})
+		if err != nil {
+			return err
+		}
+		return f(a)
+	})
+}
+
+// reach is operate for who calls what has no method of the API.
+func (d dataFlag) reach(ctx context.Context, env environment, f func(http.RoundTripper) error) error {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return datadir.Dial(ctx, d.Data) },
 	}
@@ -48,11 +59,11 @@ func (d dataFlag) operate(ctx context.Context, env environment, f func(*client.A
 	default:
 		return err
 	}
-	return call(transport, f)
+	return f(transport)
 }
 
 // alone serves f by a server in this process.
-func (d dataFlag) alone(ctx context.Context, env environment, f func(*client.API) error) (err error) {
+func (d dataFlag) alone(ctx context.Context, env environment, f func(http.RoundTripper) error) (err error) {
 	if _, err := os.Stat(filepath.Join(d.Data, databaseName)); errors.Is(err, fs.ErrNotExist) {
 		if !d.create {
 			return fmt.Errorf("there is no data of a server in %s: say where it is with --data DIR", d.Data)
@@ -77,14 +88,5 @@ func (d dataFlag) alone(ctx context.Context, env environment, f func(*client.API
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	return call(httpd.Loopback(s.handler, identity.LocalOperator(), httpd.Origin{Base: controlBase, Local: true}), f)
-}
-
-// call gives f the API that the transport reaches.
-func call(transport http.RoundTripper, f func(*client.API) error) error {
-	a, err := client.New(controlBase, client.Options{Transport: transport})
-	if err != nil {
-		return err
-	}
-	return f(a)
+	return f(httpd.Loopback(s.handler, identity.LocalOperator(), httpd.Origin{Base: controlBase, Local: true}))
 }

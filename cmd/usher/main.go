@@ -46,6 +46,7 @@ type commands struct {
 	Keys    keysCommand    `cmd:"" help:"List, rotate and retire the server's own signing keys."`
 	Webhook webhookCommand `cmd:"" help:"List who is told of what happens, and tell them again."`
 	Token   tokenCommand   `cmd:"" help:"Inspect and issue tokens of the platforms that carry media."`
+	API     apiCommand     `cmd:"" name:"api" help:"Call the server's API as the operator on this machine."`
 	Doctor  doctorCommand  `cmd:"" help:"Check what the server depends on, and say what to do about it."`
 	Health  healthCommand  `cmd:"" help:"Ask a server whether it serves, as the health check of a container."`
 	Config  configCommand  `cmd:"" help:"Check, print and explain the configuration."`
