@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"usher/internal/config"
 	"usher/internal/keys"
 	"usher/internal/platform/janus"
+	"usher/internal/store/sqlstore"
 )
 
 // ownKeys is where the keys are that a server makes for itself.
@@ -56,10 +58,21 @@ func ownKeysOf(cfg config.Config) (ownKeys, error) {
 }
 
 // newSealer returns what our keys are sealed with: by the configuration, or else
-// by the secret in a file, which is made if there is none.
+// by the secret in a file, which is made if there is none. Beside a database that
+// has keys already none is made: it could not open them, and would hide from
+// everybody after us that theirs is missing.
 func newSealer(cfg config.Config, path string) (*keys.Sealer, error) {
 	if cfg.Store.SealKey != "" {
 		return keys.SealerOf(cfg.Store.SealKey)
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		has, err := sqlstore.HasKeys(context.Background(), filepath.Join(filepath.Dir(path), databaseName))
+		if err != nil {
+			return nil, err
+		}
+		if has {
+			return nil, fmt.Errorf("%s is missing, and without it the database's signing keys can't be opened: put back the one that belongs to this database, which every back-up of it has; if there is none, 'usher keys forget' goes on without those keys", path)
+		}
 	}
 	return keys.LoadSealer(path)
 }

@@ -3,13 +3,20 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"text/tabwriter"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"usher"
 	"usher/client"
+	"usher/internal/datadir"
+	"usher/internal/keys"
+	"usher/internal/store"
 )
 
 // keysCommand is `usher keys`.
@@ -17,6 +24,7 @@ type keysCommand struct {
 	List   keysList   `cmd:"" help:"List the signing keys."`
 	Rotate keysRotate `cmd:"" help:"Let the next key sign; what the one before signed stays valid."`
 	Retire keysRetire `cmd:"" help:"End a key at once; what it signed is void."`
+	Forget keysForget `cmd:"" help:"Go on without signing keys that can't be opened any more, since seal.key is lost."`
 	Export keysExport `cmd:"" help:"Write the public key that a platform verifies our tokens with."`
 }
 
@@ -28,7 +36,7 @@ type keysList struct {
 // Run lists the keys in the order in which they are published.
 func (c keysList) Run(ctx context.Context, env environment) error {
 	return c.operate(ctx, env, func(a *client.API) error {
-		keys, err := a.Keys(ctx)
+		published, err := a.Keys(ctx)
 		if err != nil {
 			return err
 		}
@@ -37,7 +45,7 @@ func (c keysList) Run(ctx context.Context, env environment) error {
 		if !c.JSON {
 			fmt.Fprintln(table, "KEY\tALGORITHM\tSTATE\tMADE\tPUBLISHED UNTIL")
 		}
-		for _, k := range keys {
+		for _, k := range published {
 			if c.JSON {
 				err = lines.Encode(k)
 			} else {
@@ -80,6 +88,53 @@ func (c keysRetire) Run(ctx context.Context, env environment) error {
 		fmt.Fprintf(env.Stderr, "the key %s is not accepted any more\n", c.Key)
 		return nil
 	})
+}
+
+type keysForget struct{ configFlags }
+
+// Run deletes the signing keys of a server that does not run, if nobody can open
+// them, so that it makes others when it starts.
+func (c keysForget) Run(ctx context.Context, env environment) (err error) {
+	cfg, _, err := c.load(env, nil)
+	if err != nil {
+		return err
+	}
+	dir, err := datadir.Open(cfg.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	s := &server{}
+	db, err := s.openStore(ctx, cfg, serverOptions{Dir: dir, Logger: slog.New(slog.DiscardHandler)}, prometheus.NewRegistry())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if _, err := os.Stat(dir.Path(sealName)); err == nil || cfg.Store.SealKey != "" {
+		sealer, err := newSealer(cfg, dir.Path(sealName))
+		if err != nil {
+			return err
+		}
+		_, err = keys.Open(ctx, keys.Config{Store: db.Keys(), Sealer: sealer, Retain: retain(cfg)})
+		if err == nil {
+			return errors.New("the signing keys can be opened: nothing was changed; 'usher keys rotate' exchanges them, and 'usher keys retire' voids what one has signed")
+		}
+		if !errors.Is(err, keys.ErrSealed) {
+			return err
+		}
+	}
+	forgotten := 0
+	if _, err := db.Keys().Change(ctx, func(old []store.Key) ([]store.Key, error) {
+		forgotten = len(old)
+		return nil, nil
+	}); err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Stderr, `%d signing keys are gone, and everything that they signed is void: who was let in has to come in again. Next:
+  1. %s, if it is there, is sealed in the same way: remove it, and export the new one for Janus when the server runs
+  2. start the server, which makes keys, and a %s if there is none; then back it up
+`, forgotten, dir.Path(janusKeyName), dir.Path(sealName))
+	return nil
 }
 
 // maxKeyFile is in bytes, far beyond any key.

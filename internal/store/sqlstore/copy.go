@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -68,6 +69,27 @@ func Check(ctx context.Context, path string) error {
 		return fmt.Errorf("sqlstore: check %s: %w", path, err)
 	}
 	return nil
+}
+
+// HasKeys reports whether a database has signing keys, whoever has it open. One
+// that is not there has none.
+func HasKeys(ctx context.Context, path string) (has bool, err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return false, fmt.Errorf("sqlstore: look for keys: %w", err)
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	err = inspect(ctx, path, "ro", func(db *sql.DB) error {
+		if v, err := version(ctx, db); err != nil || v == 0 {
+			return err
+		}
+		return db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM keys)").Scan(&has)
+	})
+	if err != nil {
+		return false, fmt.Errorf("sqlstore: look for keys in %s: %w", path, err)
+	}
+	return has, nil
 }
 
 // inspect calls f with the database, on one connection.
