@@ -42,3 +42,18 @@ func TestTheAPIIsCalledFromTheShell(t *testing.T) {
 		})
 	}
 }
+
+func TestTheEnvironmentSaysWhereTheDataIs(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	if status, _, stderr := command(t, "client", "add", "--data", data, "--name", "a", "--api-key"); status != 0 {
+		t.Fatal(stderr)
+	}
+	var out, errs bytes.Buffer
+	env := environment{Environ: []string{"USHER_DATA=" + data}, Stdout: &out, Stderr: &errs}
+	if status := run(t.Context(), []string{"client", "list"}, env); status != 0 || !strings.Contains(out.String(), " a ") {
+		t.Errorf("got status %d, %q and %q", status, &out, &errs)
+	}
+	if status := run(t.Context(), []string{"client", "list", "--data", data + "-other"}, env); status != 1 {
+		t.Errorf("what the command line says does not come first: %q", &out)
+	}
+}

@@ -17,7 +17,7 @@ import (
 // backupCommand is `usher backup`.
 type backupCommand struct {
 	File string `arg:"" name:"file" help:"The file to write, which must not be there yet."`
-	Data string `default:"usher-data" placeholder:"DIR" help:"The server's data folder (default: ${default})."`
+	Data string `default:"${data}" placeholder:"DIR" help:"The server's data folder (default: USHER_DATA of the environment, or usher-data)."`
 }
 
 // maxKept is the size in bytes of what is backed up beside the database: keys

@@ -22,7 +22,7 @@ import (
 // dataFlag is the flag of every command that works on a data folder, whether
 // a server holds it or not.
 type dataFlag struct {
-	Data   string `default:"usher-data" placeholder:"DIR" help:"The server's data folder (default: ${default})."`
+	Data   string `default:"${data}" placeholder:"DIR" help:"The server's data folder (default: USHER_DATA of the environment, or usher-data)."`
 	create bool   `kong:"-"` // make a database where there is none
 	// configure returns the configuration of a server in this process; nil is
 	// the default one.

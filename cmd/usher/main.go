@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"usher"
+	"usher/internal/config"
 )
 
 // version is set when a release is built.
@@ -85,7 +87,7 @@ func run(ctx context.Context, args []string, env environment) (status int) {
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Writers(env.Stdout, env.Stderr),
-		kong.Vars{"version": version, "scopes": usher.DefaultScopes.String()},
+		kong.Vars{"version": version, "scopes": usher.DefaultScopes.String(), "data": cmp.Or(env.variable("USHER_DATA"), config.Default().Data)},
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(env),
