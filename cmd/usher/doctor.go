@@ -20,8 +20,8 @@ import (
 	"usher/internal/datadir"
 	"usher/internal/egress"
 	"usher/internal/identity"
-	"usher/internal/platform/janus"
-	"usher/internal/platform/livekit"
+	"usher/internal/store/dynamostore"
+	"usher/internal/store/sqlstore"
 )
 
 // doctorCommand is `usher doctor`.
@@ -92,7 +92,10 @@ func (e *examination) all(ctx context.Context, warnings []string) {
 		e.add(warningLevel, "configuration", w, "")
 	}
 	e.data()
-	e.ports(ctx)
+	if !e.served(ctx) {
+		e.database(ctx)
+		e.ports()
+	}
 	e.certificate()
 	e.files()
 	e.issuers(ctx)
@@ -176,29 +179,108 @@ func (e *examination) folder(folder string, info os.FileInfo) {
 	}
 }
 
-// ports examines the addresses to listen on, unless a server has them.
-func (e *examination) ports(ctx context.Context) {
-	if conn, err := datadir.Dial(ctx, e.cfg.Data); err == nil {
-		_ = conn.Close()
-		e.well("server", "one runs on the data folder, and has its ports")
+// served examines the server on the data folder, and reports whether one runs.
+func (e *examination) served(ctx context.Context) bool {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return datadir.Dial(ctx, e.cfg.Data) },
+	}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, controlBase+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	res, err := transport.RoundTrip(req)
+	switch {
+	case errors.Is(err, datadir.ErrNotServed):
+		return false
+	case err != nil:
+		e.add(faultLevel, "server", fmt.Sprintf("one runs on the data folder, but does not answer: %v", err), "see what its log says")
+		return true
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		e.add(faultLevel, "server", "one runs on the data folder, but is not ready: it is starting, stopping, or can't reach its store", "see what its log says")
+	} else {
+		e.well("server", "one runs on the data folder, has its ports, and is ready")
+	}
+	return true
+}
+
+// readingTime bounds how long a database is read.
+const readingTime = 20 * time.Second
+
+// database reads all of the database that no server has open.
+func (e *examination) database(ctx context.Context) {
+	const check = "database"
+	if e.cfg.Store.Driver == config.DynamoDB {
+		e.tables(ctx)
 		return
 	}
-	s := e.cfg.Server
+	path := filepath.Join(e.cfg.Data, databaseName)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, readingTime)
+	defer cancel()
+	switch err := sqlstore.Check(ctx, path); {
+	case err == nil:
+		e.well(check, "it is whole")
+	case ctx.Err() != nil:
+		e.add(warningLevel, check, fmt.Sprintf("it is too large to be read within %v; so far nothing is wrong", readingTime), "")
+	default:
+		e.add(faultLevel, check, err.Error(), "keep a copy of the folder, and restore the last backup: usher restore FILE --data DIR")
+	}
+}
+
+// tables examines those on DynamoDB.
+func (e *examination) tables(ctx context.Context) {
+	const check = "store"
+	db, err := dynamostore.Open(ctx, dynamoConfig(e.cfg, slog.New(slog.DiscardHandler)))
+	if err == nil {
+		err = errors.Join(db.Ping(ctx), db.Close())
+	}
+	if err != nil {
+		e.add(faultLevel, check, fmt.Sprintf("the tables can't be read: %v", err), "'usher migrate' makes those that are missing; see that the credentials may use them")
+		return
+	}
+	e.well(check, "the tables answer")
+}
+
+// ports examines the addresses to listen on.
+func (e *examination) ports() {
+	s, relay := e.cfg.Server, e.cfg.TURNServer
 	for _, p := range []struct {
-		key       string
-		addresses []string
-	}{{"server.http", s.HTTPAddresses()}, {"server.https", s.HTTPSAddresses()}, {"server.debug", []string{s.Debug}}} {
+		key, network string
+		addresses    []string
+	}{
+		{"server.http", "tcp", s.HTTPAddresses()}, {"server.https", "tcp", s.HTTPSAddresses()}, {"server.debug", "tcp", []string{s.Debug}},
+		{"turnServer.tcp", "tcp", []string{relay.TCP}}, {"turnServer.udp", "udp", []string{relay.UDP}},
+	} {
 		if len(p.addresses) == 0 || p.addresses[0] == "" {
 			continue
 		}
-		l, err := net.Listen("tcp", p.addresses[0]) // a machine may lack those after the first
-		if err != nil {
+		if err := free(p.network, p.addresses[0]); err != nil { // a machine may lack those after the first
 			e.add(faultLevel, "ports", fmt.Sprintf("%s: %v", p.key, err), "stop the program that has it, or choose another address; ports below 1024 need CAP_NET_BIND_SERVICE")
 			continue
 		}
-		_ = l.Close()
 		e.well("ports", fmt.Sprintf("%s: %s is free", p.key, p.addresses[0]))
 	}
+}
+
+// free returns an error unless the address can be listened on.
+func free(network, address string) error {
+	if network == "udp" {
+		conn, err := net.ListenPacket(network, address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+	l, err := net.Listen(network, address)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // littleTime is how long before its end a certificate should have been renewed.
@@ -290,24 +372,6 @@ func (e *examination) clock(ctx context.Context, address string) {
 		e.add(warningLevel, "clock", fmt.Sprintf("it differs by %v from that of %s", off.Round(time.Second), address), "set it: timedatectl set-ntp true")
 	default:
 		e.well("clock", "it agrees with that of "+address)
-	}
-}
-
-// platforms examines those that can be asked.
-func (e *examination) platforms(ctx context.Context) {
-	if e.cfg.LiveKit.Enabled() {
-		p, err := livekit.New(e.cfg.LiveKit)
-		if err == nil {
-			err = p.Probe(ctx)
-		}
-		if err != nil {
-			e.add(faultLevel, livekit.Name, err.Error(), "see that it runs, and that this machine reaches livekit.url")
-		} else {
-			e.well(livekit.Name, "it answers")
-		}
-	}
-	if e.cfg.Janus.Enabled() {
-		e.well(janus.Name, "it is examined by 'usher doctor janus'")
 	}
 }
 

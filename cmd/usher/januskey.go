@@ -47,6 +47,20 @@ func (k ownKeys) loadOrMake() (crypto.Signer, error) {
 	return made, nil
 }
 
+// ownJanusKey returns our own key where there is one, and makes nothing.
+func ownJanusKey(cfg config.Config) (crypto.Signer, error) {
+	if cfg.Store.SealKey == "" {
+		if _, err := os.Stat(filepath.Join(cfg.Data, sealName)); err != nil {
+			return nil, err
+		}
+	}
+	own, err := ownKeysOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return own.load()
+}
+
 // ownKeysOf is for commands beside a server, which agree with it on the keys
 // whoever makes them.
 func ownKeysOf(cfg config.Config) (ownKeys, error) {

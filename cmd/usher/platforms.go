@@ -56,6 +56,23 @@ func (s *server) platforms(cfg config.Config, own ownKeys) (_ map[string]platfor
 	return all, nil
 }
 
+// foreignVPaaS returns the VPaaS elsewhere that is configured.
+func foreignVPaaS(cfg config.Config) (vpaas.Foreign, error) {
+	client, err := vpaas.HTTPClient(cfg.VPaaS.CAFile, cfg.VPaaS.Timeout)
+	if err != nil {
+		return vpaas.Foreign{}, err
+	}
+	key, err := vpaas.LoadPrivateKey(cfg.VPaaS.Credentials.PrivateKeyPath)
+	if err != nil {
+		return vpaas.Foreign{}, err
+	}
+	p, err := vpaas.New(vpaas.Config{
+		APIAddress: cfg.VPaaS.APIAddress, Timeout: cfg.VPaaS.Timeout, Now: time.Now, HTTP: client,
+		ClientID: cfg.VPaaS.Credentials.ClientID, Signer: key,
+	})
+	return vpaas.Foreign{Platform: p}, err
+}
+
 // janus returns the platform with a key, be it one of our own.
 func (s *server) janus(cfg janus.Config, own ownKeys) (_ platform.Platform, err error) {
 	if cfg.NeedsKey() {

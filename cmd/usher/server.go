@@ -312,19 +312,7 @@ func (s *server) meetings(cfg config.Config) (platform.Platform, error) {
 		})
 		return vpaas.Own{Platform: p, Address: apiAddress(cfg)}, err
 	}
-	client, err := vpaas.HTTPClient(cfg.VPaaS.CAFile, cfg.VPaaS.Timeout)
-	if err != nil {
-		return nil, err
-	}
-	key, err := vpaas.LoadPrivateKey(cfg.VPaaS.Credentials.PrivateKeyPath)
-	if err != nil {
-		return nil, err
-	}
-	p, err := vpaas.New(vpaas.Config{
-		APIAddress: cfg.VPaaS.APIAddress, Timeout: cfg.VPaaS.Timeout, Now: time.Now, HTTP: client,
-		ClientID: cfg.VPaaS.Credentials.ClientID, Signer: key,
-	})
-	return vpaas.Foreign{Platform: p}, err
+	return foreignVPaaS(cfg)
 }
 
 // apiAddress returns what tells where VPaaS is, as whoever is answered reaches it.
