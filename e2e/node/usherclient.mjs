@@ -102,12 +102,9 @@ serve(
         away: ({name}) => person(name).client.presence.say('away'),
         async call({name, to}) {
             const p = person(name);
-            const call = await p.client.calls.call(to, {media: {audio: true}});
-            p.calls.push(call);
-            p.rang = false;
-            call.on('ringing', () => (p.rang = true));
+            p.calls.push(await p.client.calls.call(to, {media: {audio: true}}));
         },
-        rang: ({name}) => until('the other phone to ring', () => person(name).rang),
+        rang: ({name}) => until('the other phone to ring', () => person(name).calls.at(-1).rang),
         async rings({name}) {
             const p = person(name);
             const call = await until('the phone to ring', () => p.calls.find(({state}) => state === 'ringing'));

@@ -79,6 +79,7 @@ export class Call extends Emitter<CallEvents> {
   #offers: boolean;
   #said: boolean; // that the media flows
   #claims = 0;
+  #rang = false;
   #reason: string | undefined;
   #expiry: Timer | undefined;
 
@@ -112,6 +113,11 @@ export class Call extends Emitter<CallEvents> {
 
   get state(): CallState {
     return this.#state;
+  }
+
+  /** rang says that the other side has said that it rings: that can be so before there is anybody to hear the event. */
+  get rang(): boolean {
+    return this.#rang;
   }
 
   /** offers says that this side makes the offer, and is the impolite one. */
@@ -210,8 +216,9 @@ export class Call extends Emitter<CallEvents> {
     this.emit('accepted', { payload });
   }
 
-  /** rang is for when the other side says that it rings. @internal */
-  rang(): void {
+  /** ringsThere is for when the other side says that it rings. @internal */
+  ringsThere(): void {
+    this.#rang = true;
     this.emit('ringing', undefined);
   }
 
@@ -356,7 +363,7 @@ export class Calls extends Emitter<CallsEvents> {
       case 'call.request':
         return this.#rings(event, call);
       case 'call.ringing':
-        return call?.rang();
+        return call?.ringsThere();
       case 'call.accept':
         return this.#accepted(event, call);
       case 'call.reject':

@@ -63,6 +63,16 @@ test('a call rings, is accepted, and is hung up', async () => {
   assert.equal(server.socket.count('call.hangup'), 1);
 });
 
+test('who calls finds that it rings there, also where that came with the answer', async () => {
+  const { server, calls, happens } = await open();
+  const dialing = calls.call('bob');
+  server.socket.acks('call.invite', { state: 'ringing', expiresIn: 60 });
+  const [dialed] = calls.list();
+  assert.ok(dialed !== undefined && !dialed.rang);
+  happens('call.ringing', dialed.id, { state: 'ringing' });
+  assert.equal((await dialing).rang, true);
+});
+
 test('each end of a call is told once, and by its name', async () => {
   const ends: readonly (readonly [string, object, string])[] = [
     ['call.reject', { state: 'ended', reason: 'rejected' }, 'ended rejected'],

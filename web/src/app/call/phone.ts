@@ -153,15 +153,19 @@ export class Phone extends Store<PhoneState> {
   #have(call: Call): void {
     const turn = this.#turn;
     const now = (): boolean => turn === this.#turn;
-    // Who is busy is so at once, before there is anybody to listen.
+    // Who is busy is so at once, before there is anybody to listen; and so it can ring there.
     if (call.state === 'ended') return this.#end(call.reason ?? 'unknown_error');
     this.#call = call;
-    call.on('ringing', () => {
+    const rings = (): void => {
       if (now() && this.state.current?.phase === 'calling') this.#change({ phase: 'rings' });
-    });
-    call.on('accepted', () => {
+    };
+    const accepted = (): void => {
       if (now() && this.state.current?.since === undefined) this.#change({ phase: 'connecting' });
-    });
+    };
+    call.on('ringing', rings);
+    call.on('accepted', accepted);
+    if (call.rang) rings();
+    if (call.state === 'accepted' && call.outgoing) accepted();
     call.on('ended', ({ reason, elsewhere }) => {
       if (now()) this.#end(elsewhere ? 'taken' : reason);
     });
