@@ -121,7 +121,7 @@ func (c backupCommand) others(env environment) (sources []backup.Source, err err
 // works on it, and means nothing elsewhere.
 func ofTheProcess(name string) bool {
 	switch name {
-	case "usher.lock", "usher.sock", databaseName + "-wal", databaseName + "-shm", databaseName + "-journal":
+	case lockFile, "usher.sock", databaseName + "-wal", databaseName + "-shm", databaseName + "-journal":
 		return true
 	}
 	return false

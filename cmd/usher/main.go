@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -26,7 +27,10 @@ func main() {
 	// A second signal ends the process at once, so that nobody has to wait for
 	// a shutdown that hangs.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], environment{Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+	os.Exit(run(ctx, os.Args[1:], environment{
+		Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Terminal: isTerminal(os.Stdin), Root: os.Geteuid() == 0, Installed: isInstalled(),
+	}))
 }
 
 // environment is what a command has of the world around it.
@@ -35,10 +39,17 @@ type environment struct {
 	Stdin   io.Reader
 	// Stdout carries only what was asked for; all else goes to Stderr.
 	Stdout, Stderr io.Writer
+	// Terminal says that somebody is there to be asked.
+	Terminal bool
+	// Root says that we may give files to others.
+	Root bool
+	// Installed says that systemd knows the server as usher.
+	Installed bool
 }
 
 // commands is the command line.
 type commands struct {
+	Init    initCommand    `cmd:"" help:"Set a server up: write its configuration, make its keys, name its first operator."`
 	Serve   serveCommand   `cmd:"" help:"Run the server."`
 	Migrate migrateCommand `cmd:"" help:"Make the tables of the store, or check and update those that are there."`
 	Backup  backupCommand  `cmd:"" help:"Write all that a server keeps to one file, while it runs or not."`
@@ -83,11 +94,14 @@ func run(ctx context.Context, args []string, env environment) (status int) {
 	var cli commands
 	parser, err := kong.New(&cli,
 		kong.Name("usher"),
-		kong.Description("Usher, the access server for real-time rooms.\n\nTry it:  usher serve --dev"),
+		kong.Description("Usher, the access server for real-time rooms.\n\nTry it:     usher serve --dev\nSet it up:  usher init"),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Writers(env.Stdout, env.Stderr),
-		kong.Vars{"version": version, "scopes": usher.DefaultScopes.String(), "data": cmp.Or(env.variable("USHER_DATA"), config.Default().Data)},
+		kong.Vars{
+			"version": version, "scopes": usher.DefaultScopes.String(), "data": cmp.Or(env.variable("USHER_DATA"), config.Default().Data),
+			"dialects": strings.Join(dialectNames(), ", "),
+		},
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(env),

@@ -74,19 +74,33 @@ What happened after %[2]s is not in it: revoke, ban and retire again what was si
 // empty returns an error if the folder has anything, but for what every folder
 // that usher has looked at, and every disk, has.
 func (c restoreCommand) empty() error {
-	entries, err := os.ReadDir(c.Data)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	name, err := occupied(c.Data)
+	if err == nil && name != "" {
+		err = fmt.Errorf("%s is not empty, it has %s: restore into another folder, or move that one away", c.Data, name)
 	}
-	if err != nil {
-		return err
+	return err
+}
+
+// lockFile is what every folder has that was held once.
+const lockFile = "usher.lock"
+
+// occupied returns the name of something in a folder that can't become a data
+// folder therefore: the database, if there is one.
+func occupied(folder string) (name string, err error) {
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != "usher.lock" && name != "lost+found" {
-			return fmt.Errorf("%s is not empty, it has %s: restore into another folder, or move that one away", c.Data, name)
+		switch e.Name() {
+		case databaseName:
+			return databaseName, err
+		case lockFile, "lost+found":
+		default:
+			name = e.Name()
 		}
 	}
-	return nil
+	return name, err
 }
 
 // verify opens everything of a back-up, as a server would. That brings the

@@ -22,6 +22,8 @@ type Options struct {
 	Dev, OnLambda bool
 	// Path is the file, YAML or JSON; empty is none.
 	Path string
+	// Text is what the file has, for one that is not written yet; nil is to read it.
+	Text []byte
 	// Environ is the environment as os.Environ returns it. A variable without a
 	// value counts as not set.
 	Environ []string
@@ -73,9 +75,12 @@ func Load(o Options) (Config, []string, error) {
 		l.dotEnv(o.DotEnv)
 	}
 	if o.Path != "" {
-		text, err := readFile(o.Path)
-		if err != nil {
-			return Config{}, nil, &Error{Problems: []usher.FieldProblem{{Field: "file", Message: err.Error()}}}
+		text := o.Text
+		if text == nil {
+			var err error
+			if text, err = readFile(o.Path); err != nil {
+				return Config{}, nil, &Error{Problems: []usher.FieldProblem{{Field: "file", Message: err.Error()}}}
+			}
 		}
 		if err := l.file(text); err != nil {
 			return Config{}, nil, &Error{o.Path, []usher.FieldProblem{{Field: "file", Message: err.Error()}}}

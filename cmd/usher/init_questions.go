@@ -1,0 +1,452 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"usher/internal/config"
+)
+
+// Who ends the TLS of callers.
+const (
+	byProxy = "proxy"
+	byFiles = "files"
+)
+
+// tlsChoices are the answers to --tls.
+func tlsChoices() []string { return []string{byProxy, byFiles} }
+
+// dialect is one of those that are served to clients of other servers.
+type dialect struct{ name, setting string }
+
+func dialects() []dialect {
+	var all []dialect
+	for _, name := range []string{"vpaas", "meetings", "agora", "janus", "livekit", "videochat", "roomservice"} {
+		all = append(all, dialect{name, "compat." + name + ".enabled"})
+	}
+	return all
+}
+
+func dialectNames() []string {
+	var names []string
+	for _, d := range dialects() {
+		names = append(names, d.name)
+	}
+	return names
+}
+
+// questions are all of them, in the order in which they are asked.
+func (c *initCommand) questions(ctx context.Context, a *asking, env environment) []question {
+	return slices.Concat(c.placeQuestions(env), c.addressQuestions(), c.peopleQuestions(ctx, a), c.dialectQuestions())
+}
+
+// placeQuestions are about where everything is.
+func (c *initCommand) placeQuestions(env environment) []question {
+	file, folder, runner := "usher.yaml", "usher-data", ""
+	if env.Root {
+		file, folder = unitConfig, "/var/lib/usher"
+		if _, _, err := idsOf("usher"); err == nil {
+			runner = "usher"
+		}
+	}
+	return []question{
+		{
+			flag: "config", ask: "Where shall the configuration be?", why: "A new file, which 'usher serve --config' reads.",
+			into: &c.Config, usual: file,
+			check: func() error { return errors.Join(absolute(&c.Config), c.freeConfig()) },
+		},
+		{
+			flag: "data", ask: "Where shall the database and the keys be?", why: "A folder of the server's own, on a disk that stays. Back it up.",
+			into: &c.Data, usual: cmp.Or(env.variable("USHER_DATA"), folder), settings: []string{"data"},
+			check: func() error { return errors.Join(absolute(&c.Data), c.freeData()) },
+		},
+		{
+			flag: "user", ask: "Which user does the server run as?", why: "The folder is given to it, and nobody else can read the keys. Nothing is this user.",
+			into: &c.User, usual: runner, moot: func() bool { return !env.Root },
+			check: func() error {
+				if c.User == "" {
+					return nil
+				}
+				if !env.Root {
+					return errors.New("only root can give a folder to another user")
+				}
+				_, _, err := idsOf(c.User)
+				return err
+			},
+		},
+	}
+}
+
+// addressQuestions are about how callers reach the server.
+func (c *initCommand) addressQuestions() []question {
+	proxied := func() (bool, string) { return c.TLS == byProxy, "--tls " + byProxy }
+	filed := func() (bool, string) { return c.TLS == byFiles, "--tls " + byFiles }
+	return []question{
+		{
+			flag: "url", ask: "What do callers reach the server by?", why: "Such as https://usher.example.com: links begin with it, and tokens are for it.",
+			into: &c.URL, needed: true, settings: []string{"server.publicURL"},
+			check: func() error { c.URL = strings.TrimSuffix(c.URL, "/"); return nil },
+		},
+		{
+			flag: "tls", ask: "Who ends TLS: " + strings.Join(tlsChoices(), " or ") + "?",
+			why:  "A proxy in front that has the certificate, or this server by certificate files.",
+			into: &c.TLS, needed: true,
+			check: func() error {
+				switch {
+				case !slices.Contains(tlsChoices(), c.TLS):
+					return fmt.Errorf("say %s", strings.Join(tlsChoices(), " or "))
+				case c.TLS != byProxy && !strings.HasPrefix(c.URL, "https://"):
+					return errors.New("the URL has to begin with https:// then")
+				}
+				return nil
+			},
+		},
+		{
+			flag: "cert", ask: "Where is the certificate?", why: "A file (PEM) with the chain behind it. It may be replaced while the server runs.",
+			into: &c.Cert, needed: true, only: filed,
+			check: func() error { return readable(&c.Cert) },
+		},
+		{
+			flag: "key", ask: "Where is the certificate's private key?", why: "A file (PEM) that the server's user can read, and others can't.",
+			into: &c.Key, needed: true, only: filed, again: 1, settings: []string{"server.tls", "server.publicURL"},
+			check: func() error { return readable(&c.Key) },
+		},
+		{
+			flag: "http", ask: "Where to listen for plain HTTP?", why: "An address and a port; where TLS ends here, who comes is sent to HTTPS. off is nowhere.",
+			into: &c.HTTP, derive: c.listenHTTP, settings: []string{"server.http"},
+		},
+		{
+			flag: "https", ask: "Where to listen for HTTPS?", why: "An address and a port, or a port of all addresses.",
+			into: &c.HTTPS, only: filed, derive: func() string { return ":" + portOf(c.URL) }, settings: []string{"server.https"},
+		},
+		{
+			flag: "trusted-proxies", ask: "Which addresses does the proxy have?", why: "What it says of callers' addresses is believed, and what others say is not.",
+			into: &c.TrustedProxies, only: proxied, usual: "127.0.0.1, ::1", settings: []string{"server.trustedProxies"},
+		},
+	}
+}
+
+// peopleQuestions are about who is known.
+func (c *initCommand) peopleQuestions(ctx context.Context, a *asking) []question {
+	signedIn := func() (bool, string) { return c.Issuer != "", "an --issuer" }
+	return []question{
+		{
+			flag: "issuer", ask: "Whose tokens say who a user is?", why: "The address of an OpenID Connect issuer. Nothing is none yet: then only back ends with keys and guests are known.",
+			into: &c.Issuer, settings: []string{"issuers[0].issuer"},
+			check: func() error {
+				if c.Issuer == "" {
+					return nil
+				}
+				return a.reach(ctx)
+			},
+		},
+		{
+			flag: "client-id", ask: "What is the page to call from known by there?", why: "The id of a public client, with the redirect address /signed-in of the URL. Nothing is no signing in on it.",
+			into: &c.ClientID, only: signedIn, settings: []string{"web"},
+			check: func() error {
+				if c.ClientID == "" && isCognito(c.Issuer) {
+					return errors.New("Cognito's tokens say by client whom they are for: it has to be named")
+				}
+				return nil
+			},
+		},
+		{
+			flag: "audience", ask: "Whom are the tokens of your app for?", why: "What their aud has, and commas between several. Tokens for others are refused. Nothing is the page alone.",
+			into: &c.Audience, settings: []string{"issuers[0]"}, again: 1,
+			only: func() (bool, string) {
+				return c.Issuer != "" && !isCognito(c.Issuer), "an --issuer, and one that is not Cognito"
+			},
+			check: func() error {
+				if len(c.Audience) == 0 && c.ClientID == "" {
+					return errors.New("with neither --client-id nor --audience a token for any app would do")
+				}
+				return nil
+			},
+		},
+		{
+			flag: "operator", ask: "Who may see and end everything?", why: "user:SUBJECT or group:NAME, by the issuer's sub and groups. Nothing is a back end with an API key.",
+			into: &c.Operator, only: signedIn, moot: func() bool { return c.OperatorKey }, settings: []string{"operators"},
+			check: c.nameOperator,
+		},
+		{
+			flag: "operator-key", ask: "Shall a back end be made that may see and end everything? (yes or no)", why: "Its API key is printed once. Without, only who may read the folder can, on this machine.",
+			into: &c.OperatorKey, usual: "yes", needed: true, or: "--issuer and --operator", moot: func() bool { return c.Operator != "" },
+		},
+	}
+}
+
+// nameOperator completes the name of the operator by the issuer's.
+func (c *initCommand) nameOperator() error {
+	if c.Operator == "" {
+		return nil
+	}
+	if !isGroupOrUser(c.Operator) {
+		return errors.New("say user:SUBJECT or group:NAME")
+	}
+	kind, name, _ := strings.Cut(c.Operator, ":")
+	switch {
+	case strings.HasPrefix(name, c.Issuer+"#"):
+	case strings.Contains(name, "://"):
+		return errors.New("it is of another issuer than --issuer")
+	default:
+		c.Operator = kind + ":" + c.Issuer + "#" + name
+	}
+	return nil
+}
+
+// dialectQuestions are about clients that were written for other servers.
+func (c *initCommand) dialectQuestions() []question {
+	of := func(name string) func() (bool, string) {
+		return func() (bool, string) { return c.serves(name), "--dialects " + name }
+	}
+	return []question{
+		{
+			flag: "dialects", ask: "Which clients of other servers shall be served as they are?", why: "Any of " + strings.Join(dialectNames(), ", ") + "; or none. The native API is always there.",
+			into: &c.Dialects, usual: "vpaas", settings: []string{"compat"}, check: c.knownDialects,
+		},
+		{
+			flag: "agora-app-id", ask: "What is the app id of the Agora project?", why: "32 hexadecimal digits, from Agora's console.",
+			into: &c.AgoraAppID, needed: true, only: of("agora"), settings: []string{"agora.appId"},
+		},
+		{
+			flag: "agora-certificate", ask: "Where is its primary certificate kept?", why: "file:PATH or env:NAME. It signs the tokens, and is written nowhere.",
+			into: &c.AgoraCertificate, needed: true, only: of("agora"), settings: []string{"agora"},
+			check: func() error { return kept(&c.AgoraCertificate) },
+		},
+		{
+			flag: "janus-url", ask: "How do browsers reach the Janus with janus-plugin-sfu?", why: "Its WebSocket address, as wss://janus.example.com/janus. The key for its tokens is made by the server.",
+			into: &c.JanusURL, needed: true, only: of("janus"), settings: []string{"janus"},
+		},
+		{
+			flag: "livekit-url", ask: "Where do clients reach the LiveKit?", why: "As wss://livekit.example.com.",
+			into: &c.LiveKitURL, needed: true, only: of("livekit"), settings: []string{"livekit.url"},
+		},
+		{
+			flag: "livekit-key", ask: "What is its API key?", why: "One of the keys in LiveKit's own configuration.",
+			into: &c.LiveKitKey, needed: true, only: of("livekit"), settings: []string{"livekit.apiKey"},
+		},
+		{
+			flag: "livekit-secret", ask: "Where is the secret of that key kept?", why: "file:PATH or env:NAME. It signs the tokens, and is written nowhere.",
+			into: &c.LiveKitSecret, needed: true, only: of("livekit"), settings: []string{"livekit"},
+			check: func() error { return kept(&c.LiveKitSecret) },
+		},
+	}
+}
+
+// serves reports whether a dialect is among those that were chosen.
+func (c *initCommand) serves(name string) bool { return slices.Contains(c.Dialects, name) }
+
+func (c *initCommand) knownDialects() error {
+	for _, d := range c.Dialects {
+		if d == "none" && len(c.Dialects) == 1 {
+			return nil
+		}
+		if !slices.Contains(dialectNames(), d) {
+			return fmt.Errorf("%q is none of %s", d, strings.Join(dialectNames(), ", "))
+		}
+	}
+	return nil
+}
+
+// readable makes the path of a file absolute, and returns an error if it can't be read.
+func readable(path *string) error {
+	if err := absolute(path); err != nil {
+		return err
+	}
+	f, err := os.Open(*path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+const configHead = `The configuration of an Usher server, as 'usher init' has written it.
+'usher config check --config FILE' says whether it is sound, and 'usher config doc' what else there is.
+Text like this is behind a # and a space. What is directly behind a # is an example of a setting that is off: take the # away from it and from the sections that it is in, and say what it shall be.`
+
+// lines are the configuration: what was answered, and examples of what is likely
+// to come next.
+func (c *initCommand) lines(operators []string) []config.Line {
+	var l lines
+	c.serverLines(&l)
+	l.on("data", c.Data)
+	c.peopleLines(&l, operators)
+	l.off("limits.mint", nil)
+	l.off("limits.open", nil)
+	l.off("limits.failed", nil)
+	l.off("audit.keepFor", nil)
+	l.off("webhooks[].name", "my-app")
+	l.off("webhooks[].url", "https://app.example.com/usher")
+	l.off("webhooks[].secret", "env:WEBHOOK_SECRET")
+	c.platformLines(&l)
+	l.off("log.format", "json")
+	l.off("log.requests", true)
+	return l
+}
+
+type lines []config.Line
+
+func (l *lines) on(key string, value any) { *l = append(*l, config.Line{Key: key, Value: value}) }
+func (l *lines) off(key string, value any) {
+	*l = append(*l, config.Line{Key: key, Value: value, Off: true})
+}
+
+// either writes a setting as it is or, where it is not said, an example.
+func (l *lines) either(key, value, example string) {
+	if value != "" {
+		l.on(key, value)
+	} else {
+		l.off(key, example)
+	}
+}
+
+func (c *initCommand) serverLines(l *lines) {
+	listen := func(key, address string) {
+		switch address {
+		case "": // not said yet
+		case "off":
+			l.on(key, "")
+		default:
+			l.on(key, address)
+		}
+	}
+	listen("server.http", c.HTTP)
+	if c.TLS == byFiles {
+		https := c.HTTPS
+		if https == "" {
+			https = ":" + portOf(c.URL)
+		}
+		listen("server.https", https)
+		if c.Key != "" {
+			l.on("server.tls.certFile", c.Cert)
+			l.on("server.tls.keyFile", c.Key)
+		}
+	}
+	l.on("server.publicURL", c.URL)
+	l.off("server.origins", []string{"https://app.example.com"})
+	if len(c.TrustedProxies) > 0 {
+		l.on("server.trustedProxies", c.TrustedProxies)
+	}
+	l.off("server.notice", "5s")
+}
+
+func (c *initCommand) peopleLines(l *lines, operators []string) {
+	if c.Issuer == "" {
+		l.off("issuers[].issuer", "https://id.example.com")
+		l.off("issuers[].audiences", []string{"my-app"})
+		l.off("session.url", "https://app.example.com/me")
+	} else {
+		l.on("issuers[].issuer", c.Issuer)
+		page := c.ClientID
+		switch {
+		case isCognito(c.Issuer):
+			l.on("issuers[].kind", "cognito")
+			l.on("issuers[].clientIds", []string{c.ClientID})
+		case c.ClientID != "":
+			l.on("issuers[].audiences", slices.Concat([]string{c.ClientID}, c.Audience))
+		default:
+			l.on("issuers[].audiences", c.Audience)
+			page = "usher-page"
+			l.off("issuers[].clientIds", []string{page})
+		}
+		if c.ClientID != "" {
+			l.on("web.clientId", page)
+		} else {
+			l.off("web.clientId", page)
+		}
+		l.off("web.connect", []string{"https://signin.example.com"})
+	}
+	if c.Operator != "" && operators == nil {
+		operators = []string{c.Operator}
+	}
+	if len(operators) > 0 {
+		l.on("operators", operators)
+	} else {
+		l.off("operators", []string{"group:https://id.example.com#usher-operators"})
+	}
+}
+
+func (c *initCommand) platformLines(l *lines) {
+	l.either("agora.appId", c.AgoraAppID, strings.Repeat("0", 32))
+	l.either("agora.appCertificate", c.AgoraCertificate, "env:AGORA_APP_CERTIFICATE")
+	l.either("janus.pluginURL", c.JanusURL, "wss://janus.example.com/janus")
+	l.either("livekit.url", c.LiveKitURL, "wss://livekit.example.com")
+	l.either("livekit.apiKey", c.LiveKitKey, "APIxxxxxxxx")
+	l.either("livekit.apiSecret", c.LiveKitSecret, "env:LIVEKIT_API_SECRET")
+	l.off("turn.urls", []string{"turn:turn.example.com:3478"})
+	l.off("turn.secret", "env:TURN_SECRET")
+	for _, d := range dialects() {
+		switch on := c.serves(d.name); {
+		case on:
+			l.on(d.setting, true)
+		case d.name == "vpaas" && len(c.Dialects) > 0: // which else is on
+			l.on(d.setting, c.serves("meetings"))
+		case d.name != "vpaas" && d.name != "meetings":
+			l.off(d.setting, true)
+		}
+	}
+}
+
+// unitConfig is where the unit for systemd has the configuration.
+const unitConfig = "/etc/usher/usher.yaml"
+
+// isInstalled reports whether there is a unit for systemd.
+func isInstalled() bool {
+	return slices.ContainsFunc([]string{"/etc", "/usr/local/lib", "/usr/lib", "/lib"}, func(root string) bool {
+		_, err := os.Stat(filepath.Join(root, "systemd/system/usher.service"))
+		return err == nil
+	})
+}
+
+// isTerminal reports whether somebody may be at the other end of a file.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&fs.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err == nil && !os.SameFile(info, null)
+}
+
+// next are the commands to go on with, to be copied.
+func (c *initCommand) next(installed bool) []string {
+	as := ""
+	if c.User != "" {
+		as = "runuser -u " + quoted(c.User) + " -- "
+	}
+	file := " --config " + quoted(c.Config)
+	serve := as + "usher serve" + file
+	if installed && c.Config == unitConfig {
+		serve = "systemctl enable --now usher"
+	}
+	return []string{as + "usher doctor" + file, serve, c.first(as)}
+}
+
+// first is what to do with a server that runs.
+func (c *initCommand) first(as string) string {
+	switch {
+	case c.ClientID != "" && c.Operator != "":
+		return "open " + c.URL + "/console and sign in"
+	case c.OperatorKey:
+		return "curl " + c.URL + "/api/v1/configuration -H 'Authorization: Bearer <the API key>'"
+	default:
+		return as + "usher client add --data " + quoted(c.Data) + " --name my-app --api-key"
+	}
+}
+
+// quoted is a word as a shell takes it.
+func quoted(word string) string {
+	if strings.ContainsFunc(word, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:@", r)
+	}) {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
+}
