@@ -251,6 +251,53 @@ func idsOf(name string) (uid, gid int, err error) {
 	return uid, gid, err
 }
 
+// unitConfig is where the unit for systemd has the configuration.
+const unitConfig = "/etc/usher/usher.yaml"
+
+// isInstalled reports whether there is a unit for systemd.
+func isInstalled() bool {
+	return slices.ContainsFunc([]string{"/etc", "/usr/local/lib", "/usr/lib", "/lib"}, func(root string) bool {
+		_, err := os.Stat(filepath.Join(root, "systemd/system/usher.service"))
+		return err == nil
+	})
+}
+
+// next are the commands to go on with, to be copied.
+func (c *initCommand) next(installed bool) []string {
+	as := ""
+	if c.User != "" {
+		as = "runuser -u " + quoted(c.User) + " -- "
+	}
+	file := " --config " + quoted(c.Config)
+	serve := as + "usher serve" + file
+	if installed && c.Config == unitConfig {
+		serve = "systemctl enable --now usher"
+	}
+	return []string{as + "usher doctor" + file, serve, c.first(as)}
+}
+
+// first is what to do with a server that runs.
+func (c *initCommand) first(as string) string {
+	switch {
+	case c.ClientID != "" && c.Operator != "":
+		return "open " + c.URL + "/console and sign in"
+	case c.OperatorKey:
+		return "curl " + c.URL + "/api/v1/configuration -H 'Authorization: Bearer <the API key>'"
+	default:
+		return as + "usher client add --data " + quoted(c.Data) + " --name my-app --api-key"
+	}
+}
+
+// quoted is a word as a shell takes it.
+func quoted(word string) string {
+	if strings.ContainsFunc(word, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:@", r)
+	}) {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
+}
+
 // undo is what takes back what was done, the last first.
 type undo struct{ steps []func() error }
 

@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
 
+	"usher"
 	"usher/internal/config"
 	"usher/internal/identity"
 )
@@ -128,14 +131,20 @@ func (a *asking) settle() error {
 		return fmt.Errorf("nobody can be asked here, so say it by flags: add %s (see 'usher init --help')", strings.Join(missing, ", "))
 	}
 	for _, q := range a.questions {
-		if has, _ := q.place(); !has {
+		if has, _ := q.place(); !has || q.check == nil {
 			continue
 		}
-		if err := a.wrong(q); err != nil {
+		if err := q.check(); err != nil {
 			return fmt.Errorf("--%s: %w", q.flag, err)
 		}
 	}
-	return nil
+	problems, err := a.problems()
+	for _, q := range a.questions {
+		if err := q.of(problems); err != nil {
+			return fmt.Errorf("--%s: %w", q.flag, err)
+		}
+	}
+	return err
 }
 
 // place reports whether a question has one, and else what it goes with.
@@ -235,19 +244,26 @@ func (a *asking) wrong(q question) error {
 			return err
 		}
 	}
-	if len(q.settings) == 0 {
-		return nil
-	}
+	problems, err := a.problems()
+	return errors.Join(err, q.of(problems))
+}
+
+// problems are what a server would say of the answers so far.
+func (a *asking) problems() ([]usher.FieldProblem, error) {
 	text, err := a.c.text(nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, _, err = config.Load(config.Options{Path: a.c.Config, Text: text, Environ: a.env.Environ})
-	found, ok := errors.AsType[*config.Error](err)
-	if !ok {
-		return err
+	if found, ok := errors.AsType[*config.Error](err); ok {
+		return found.Problems, nil
 	}
-	for _, p := range found.Problems {
+	return nil, err
+}
+
+// of returns the first of the problems that is one of the question's settings.
+func (q question) of(problems []usher.FieldProblem) error {
+	for _, p := range problems {
 		for _, s := range q.settings {
 			if p.Field == s || strings.HasPrefix(p.Field, s+".") || strings.HasPrefix(p.Field, s+"[") {
 				return errors.New(ofLine.ReplaceAllString(p.String(), ""))
@@ -354,4 +370,14 @@ func isGroupOrUser(text string) bool {
 func isCognito(issuer string) bool {
 	u, err := url.Parse(issuer)
 	return err == nil && strings.HasPrefix(u.Hostname(), "cognito-idp.") && strings.Contains(u.Hostname(), ".amazonaws.com")
+}
+
+// isTerminal reports whether somebody may be at the other end of a file.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&fs.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err == nil && !os.SameFile(info, null)
 }
