@@ -492,3 +492,20 @@ func TestTheServersUserGetsTheFolder(t *testing.T) {
 	}
 	other.untouched(t)
 }
+
+// For root what is usual is what the unit for systemd has.
+func TestWhatIsUsualForRootIsWhereTheUnitLooks(t *testing.T) {
+	unit, err := os.ReadFile("../../deploy/systemd/usher.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := new(initCommand).placeQuestions(environment{Root: true})
+	for _, want := range []string{"serve --config " + q[0].usual + "\n", "StateDirectory=" + filepath.Base(q[1].usual) + "\n"} {
+		if !strings.Contains(string(unit), want) {
+			t.Errorf("the unit lacks %q", want)
+		}
+	}
+	if q[1].usual != "/var/lib/usher" {
+		t.Errorf("the folder is %s, want that of systemd", q[1].usual)
+	}
+}
