@@ -53,28 +53,40 @@ func TestTheURLsOfTheAgoraTutorialWorkAsPrinted(t *testing.T) {
 			freePort(t, "8080")
 			s := start(t, options{DefaultPorts: true, Dir: agoraFolder(t, more...)})
 			s.Secret(agoraCertificate)
-			for address, want := range map[string]struct {
-				member, channel, user string
-				lifetime              time.Duration
-			}{
-				seedPublisher:  {"rtcToken", "test", "1", time.Hour},
-				seedShort:      {"rtcToken", "test", "1", 1000 * time.Second},
-				seedSubscriber: {"rtcToken", "test", "ekaansh", time.Hour},
-				seedMessaging:  {"rtmToken", "", "1", time.Hour},
-			} {
-				got := record(t, shell(t, "curl -s '"+address+"'"))
-				token, _ := got[want.member].(string)
-				if len(got) != 1 || !strings.HasPrefix(token, version) {
-					t.Errorf("%s: got %v, want only the member %s, a token of %s", address, got, want.member, version)
-					continue
-				}
-				s.Secret(token)
-				if problem := checkAgora(token, want.channel, want.user, want.lifetime); problem != "" {
-					t.Errorf("%s: %s", address, problem)
-				}
-			}
+			tutorialTokens(t, s, version, func(address string) string { return "curl -s '" + address + "'" })
 		})
 	}
+}
+
+// tutorialTokens gets what the tutorial's page shows, by the commands that curl
+// makes of its addresses, and checks it.
+func tutorialTokens(t *testing.T, s *Server, version string, curl func(address string) string) []agoraToken {
+	t.Helper()
+	var tokens []agoraToken
+	for address, want := range map[string]struct {
+		member   string
+		is       agoraToken
+		lifetime time.Duration
+	}{
+		seedPublisher:  {"rtcToken", agoraToken{Service: "rtc", Channel: "test", User: "1", Publisher: true}, time.Hour},
+		seedShort:      {"rtcToken", agoraToken{Service: "rtc", Channel: "test", User: "1", Publisher: true}, 1000 * time.Second},
+		seedSubscriber: {"rtcToken", agoraToken{Service: "rtc", Channel: "test", User: "ekaansh"}, time.Hour},
+		seedMessaging:  {"rtmToken", agoraToken{Service: "rtm", User: "1"}, time.Hour},
+	} {
+		got := record(t, shell(t, curl(address)))
+		token, _ := got[want.member].(string)
+		if len(got) != 1 || !strings.HasPrefix(token, version) {
+			t.Errorf("%s: got %v, want only the member %s, a token of %s", address, got, want.member, version)
+			continue
+		}
+		s.Secret(token)
+		if problem := checkAgora(token, want.is.Channel, want.is.User, want.lifetime); problem != "" {
+			t.Errorf("%s: %s", address, problem)
+		}
+		want.is.Token, want.is.Version = token, version
+		tokens = append(tokens, want.is)
+	}
+	return tokens
 }
 
 // checkAgora returns what is wrong with a token, which is for messaging if no
@@ -193,45 +205,18 @@ func TestAgorasLibraryAndWeReadEachOthersTokens(t *testing.T) {
 				ours = append(ours, s.mintAgora(drawAgora(r, version)))
 				theirs = append(theirs, drawAgora(r, version))
 			}
-			var result struct {
-				Read []struct {
-					Parsed, Verified, VerifiedByOther bool
-					AppID                             string
-					Ends                              int64
-					Services                          []struct {
-						Channel, User string
-						Privileges    map[int]int64
-					}
-				}
-				Minted []string
-			}
 			read := make([]agoraToken, len(ours))
 			for i, d := range ours {
 				if read[i] = d; d.Service == "rtm" && version == "006" {
 					read[i].Channel, read[i].User = d.User, "" // where such a token has its user
 				}
 			}
-			node(t, s, "agora.mjs", map[string]any{
-				"appId": agoraAppID, "certificate": agoraCertificate, "otherCertificate": strings.Repeat("0", 32),
-				"read": read, "mint": theirs,
-			}, &result)
+			result := askLibrary(t, s, read, theirs)
 			for i, d := range ours {
 				got := result.Read[i]
-				if !got.Parsed || !got.Verified || got.VerifiedByOther || got.AppID != agoraAppID || len(got.Services) != 1 {
-					t.Errorf("%+v: the library makes of it %+v", d, got)
+				if problem := got.problem(d, read[i]); problem != "" {
+					t.Errorf("%+v: %s", d, problem)
 					continue
-				}
-				if service := got.Services[0]; service.Channel != read[i].Channel || service.User != read[i].User {
-					t.Errorf("%+v: the library reads %+v", d, service)
-				}
-				var privileges []int
-				for _, p := range []int{1, 2, 3, 4, agora.LoginRTM} {
-					if _, has := got.Services[0].Privileges[p]; has {
-						privileges = append(privileges, p)
-					}
-				}
-				if diff := cmp.Diff(d.privileges(), privileges); diff != "" || len(privileges) != len(got.Services[0].Privileges) {
-					t.Errorf("%+v: privileges (-want +got):\n%s", d, diff)
 				}
 				if left := time.Until(time.Unix(got.Ends, 0)).Seconds(); left > float64(d.Expire) || left < float64(d.Expire-60) {
 					t.Errorf("%+v: ends in %.0f s", d, left)
@@ -245,6 +230,55 @@ func TestAgorasLibraryAndWeReadEachOthersTokens(t *testing.T) {
 			}
 		})
 	}
+}
+
+// libraryToken is what Agora's library finds in a token.
+type libraryToken struct {
+	Parsed, Verified, VerifiedByOther bool
+	AppID                             string
+	Ends                              int64
+	Services                          []struct {
+		Channel, User string
+		Privileges    map[int]int64
+	}
+}
+
+type libraryResult struct {
+	Read   []libraryToken
+	Minted []string
+}
+
+// askLibrary has Agora's library read tokens and mint others.
+func askLibrary(t *testing.T, s *Server, read, mint []agoraToken) libraryResult {
+	t.Helper()
+	var result libraryResult
+	node(t, s, "agora.mjs", map[string]any{
+		"appId": agoraAppID, "certificate": agoraCertificate, "otherCertificate": strings.Repeat("0", 32),
+		"read": read, "mint": mint,
+	}, &result)
+	return result
+}
+
+// problem is what is wrong with a token that the library has read, where it has
+// channel and user as in read.
+func (got libraryToken) problem(d, read agoraToken) string {
+	if !got.Parsed || !got.Verified || got.VerifiedByOther || got.AppID != agoraAppID || len(got.Services) != 1 {
+		return fmt.Sprintf("the library makes of it %+v", got)
+	}
+	service := got.Services[0]
+	if service.Channel != read.Channel || service.User != read.User {
+		return fmt.Sprintf("the library reads %+v", service)
+	}
+	var privileges []int
+	for _, p := range []int{1, 2, 3, 4, agora.LoginRTM} {
+		if _, has := service.Privileges[p]; has {
+			privileges = append(privileges, p)
+		}
+	}
+	if diff := cmp.Diff(d.privileges(), privileges); diff != "" || len(privileges) != len(service.Privileges) {
+		return "privileges (-want +got):\n" + diff
+	}
+	return ""
 }
 
 // wantInspected checks that the server finds a token good.

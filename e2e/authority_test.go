@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -88,6 +89,24 @@ func (a *authority) client() *http.Client {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	a.t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
+}
+
+// serve serves over TLS until the test ends, and returns the address.
+func (a *authority) serve(h http.Handler) string {
+	a.t.Helper()
+	certificate, err := tls.LoadX509KeyPair(a.issue())
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(h)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	server.StartTLS()
+	a.t.Cleanup(server.Close)
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return "https://localhost:" + port
 }
 
 // environment is what a server at the address is told: what callers reach it

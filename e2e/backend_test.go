@@ -83,22 +83,25 @@ func unusedPort(t testing.TB) string {
 	return port
 }
 
-// browse is what the tutorial's front end asks its back end for, up to the
-// socket at the service.
-func browse(t *testing.T, front, service *Server) *socketConn {
+// tutorialPage is the origin of the tutorial's front end.
+const tutorialPage = "https://localhost:4000"
+
+// browse is what the tutorial's front end, a page of that origin, asks its back
+// end for, up to the socket at the service.
+func browse(t *testing.T, front, service *Server, page string) *socketConn {
 	t.Helper()
-	origin := []string{"Origin", "https://localhost:4000"}
+	origin := []string{"Origin", page}
 	meeting := front.must(http.StatusOK, http.MethodPost, "/meetings", "", origin...).text(t, "id")
 	a := front.must(http.StatusOK, http.MethodPost, "/meetings/"+meeting+"/participants", "", origin...)
 	p := place{meeting, a.text(t, "id"), front.Secret(service.Secret(a.text(t, "participant_secret")))}
-	if got := a.Header.Get("Access-Control-Allow-Origin"); got != "https://localhost:4000" {
+	if got := a.Header.Get("Access-Control-Allow-Origin"); got != page {
 		t.Errorf("the tutorial's page may not read the answer: %q", got)
 	}
 	if got := front.must(http.StatusOK, http.MethodGet, "/api-address", "", origin...).Body; got != service.HTTPS {
 		t.Fatalf("the API address is %q, want %q", got, service.HTTPS)
 	}
 	preflight := service.do(http.MethodOptions, "/v1/meetings/"+meeting+"/join", "",
-		"Origin", "https://localhost:4000", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
+		"Origin", page, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
 	if preflight.Status != http.StatusNoContent || preflight.Header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Errorf("the browser's preflight of the join: got status %d and %v", preflight.Status, preflight.Header)
 	}
@@ -112,14 +115,14 @@ func browse(t *testing.T, front, service *Server) *socketConn {
 }
 
 // wantCannot checks what the tutorial's server answers when VPaaS fails it.
-func wantCannot(t *testing.T, front *Server, meeting string) {
+func wantCannot(t *testing.T, front *Server, meeting string, headers ...string) {
 	t.Helper()
 	for path, want := range map[string]string{
 		"/meetings":                              "Cannot create the meeting",
 		"/meetings/" + meeting + "/participants": "Cannot get participants from the meeting",
 	} {
 		begun := time.Now()
-		a := front.do(http.MethodPost, path, "")
+		a := front.do(http.MethodPost, path, "", headers...)
 		if a.Status != http.StatusInternalServerError || a.Body != want || a.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Errorf("POST %s: got status %d, type %q and %q", path, a.Status, a.Header.Get("Content-Type"), a.Body)
 		}
@@ -139,7 +142,7 @@ func TestOneUsherIsTheTutorialsBackEndInFrontOfAnother(t *testing.T) {
 	clientID := service.register(key.Public)
 	front := backEnd(t, service, clientID, key)
 
-	first := browse(t, front, service)
+	first := browse(t, front, service, tutorialPage)
 	meeting := first.seat.Room
 
 	t.Run("calls at once share what they need", func(t *testing.T) {
@@ -180,21 +183,21 @@ func TestOneUsherIsTheTutorialsBackEndInFrontOfAnother(t *testing.T) {
 			t.Errorf("the participant's socket was closed with %d, want 1012, after which the SDK comes back", code)
 		}
 		service.Restart()
-		browse(t, front, service)
+		browse(t, front, service, tutorialPage)
 	})
 
 	t.Run("the key was rotated, which voids the token that the back end has", func(t *testing.T) {
 		if r := runUsher(t, "client", "rotate", "--data", service.Data, clientID, "--public-key", key.Public); r.Status != 0 {
 			t.Fatalf("usher client rotate: status %d\n%s", r.Status, r.Stderr)
 		}
-		browse(t, front, service)
+		browse(t, front, service, tutorialPage)
 	})
 
 	t.Run("the service is down", func(t *testing.T) {
 		service.Stop()
 		wantCannot(t, front, meeting)
 		service.Restart()
-		browse(t, front, service)
+		browse(t, front, service, tutorialPage)
 	})
 
 	t.Run("the client was revoked", func(t *testing.T) {

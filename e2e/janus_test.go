@@ -31,18 +31,34 @@ const (
 	janusAdminKey    = "the admin_key of this test"
 )
 
+var janusSecrets = []string{janusTokenSecret, janusAdminSecret, janusAdminKey}
+
 // janusServer is Debian's Janus with VideoRoom.
 type janusServer struct {
 	t         testing.TB
 	dir       string
 	admin, ws string // ports
+	// tls is "s" where it is called over TLS, for the schemes of its addresses.
+	tls    string
+	client *http.Client
 }
 
-// startJanus starts one on loopback, which ends with the test.
-func startJanus(t testing.TB) *janusServer {
+// startJanus starts one on loopback, which ends with the test. With an authority
+// it is called over TLS.
+func startJanus(t testing.TB, a *authority) *janusServer {
 	t.Helper()
 	needs(t, "janus")
-	j := &janusServer{t: t, dir: t.TempDir(), admin: unusedPort(t), ws: unusedPort(t)}
+	j := &janusServer{t: t, dir: t.TempDir(), admin: unusedPort(t), ws: unusedPort(t), client: http.DefaultClient}
+	admin := fmt.Sprintf(`admin_http = true, admin_port = %s, admin_ip = "127.0.0.1", admin_https = false`, j.admin)
+	ws := fmt.Sprintf(`ws = true, ws_port = %s, ws_ip = "127.0.0.1", wss = false`, j.ws)
+	certificates := ""
+	if a != nil {
+		j.tls, j.client = "s", a.client()
+		certFile, keyFile := a.issue()
+		admin = fmt.Sprintf(`admin_http = false, admin_https = true, admin_secure_port = %s, admin_secure_ip = "127.0.0.1"`, j.admin)
+		ws = fmt.Sprintf(`ws = false, wss = true, wss_port = %s, wss_ip = "127.0.0.1"`, j.ws)
+		certificates = fmt.Sprintf("certificates: { cert_pem = %q, cert_key = %q }\n", certFile, keyFile)
+	}
 	for name, text := range map[string]string{
 		"janus.jcfg": fmt.Sprintf(`
 general: {
@@ -61,12 +77,12 @@ loggers: { disable = "libjanus_jsonlog.so" }
 `, j.dir, janusTokenSecret, janusAdminSecret),
 		"janus.transport.http.jcfg": fmt.Sprintf(`
 general: { http = false, https = false, json = "compact" }
-admin: { admin_base_path = "/admin", admin_http = true, admin_port = %s, admin_ip = "127.0.0.1", admin_https = false }
-`, j.admin),
+admin: { admin_base_path = "/admin", %s }
+%s`, admin, certificates),
 		"janus.transport.websockets.jcfg": fmt.Sprintf(`
-general: { ws = true, ws_port = %s, ws_ip = "127.0.0.1", wss = false, json = "compact" }
+general: { %s, json = "compact" }
 admin: { admin_ws = false, admin_wss = false }
-`, j.ws),
+%s`, ws, certificates),
 		"janus.plugin.videoroom.jcfg": fmt.Sprintf("general: { admin_key = %q, string_ids = true }\n", janusAdminKey),
 	} {
 		if err := os.WriteFile(filepath.Join(j.dir, name), []byte(text), 0o600); err != nil {
@@ -77,7 +93,10 @@ admin: { admin_ws = false, admin_wss = false }
 	return j
 }
 
-func (j *janusServer) adminURL() string { return "http://127.0.0.1:" + j.admin + "/admin" }
+func (j *janusServer) adminURL() string { return "http" + j.tls + "://127.0.0.1:" + j.admin + "/admin" }
+
+// apiURL is where pages reach it.
+func (j *janusServer) apiURL() string { return "ws" + j.tls + "://127.0.0.1:" + j.ws }
 
 func (j *janusServer) launch() {
 	j.t.Helper()
@@ -110,7 +129,7 @@ func (j *janusServer) launch() {
 			j.t.Fatalf("janus ended:\n%s", said.Bytes())
 		default:
 		}
-		resp, err := http.Post(j.adminURL(), "application/json", strings.NewReader(`{"janus":"ping","transaction":"t"}`))
+		resp, err := j.client.Post(j.adminURL(), "application/json", strings.NewReader(`{"janus":"ping","transaction":"t"}`))
 		if err != nil {
 			return false
 		}
@@ -234,7 +253,9 @@ func (j *janusServer) join(t testing.TB, s *Server, as *client.API, user, room s
 
 func (j *janusServer) joinWith(t testing.TB, user, room, core, ticket string) (p *videoPage, code int) {
 	t.Helper()
-	ws, _, err := websocket.Dial(within(t, 30*time.Second), "ws://127.0.0.1:"+j.ws, &websocket.DialOptions{Subprotocols: []string{"janus-protocol"}})
+	ws, _, err := websocket.Dial(within(t, 30*time.Second), j.apiURL(), &websocket.DialOptions{
+		Subprotocols: []string{"janus-protocol"}, HTTPClient: &http.Client{Transport: j.client.Transport}, // without a time limit
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,6 +279,27 @@ func (j *janusServer) joinWith(t testing.TB, user, room, core, ticket string) (p
 	return p, said.Code
 }
 
+// removeFrom removes an identity from a room.
+func removeFrom(t testing.TB, as *client.API, room, identity string) {
+	t.Helper()
+	removed := 0
+	for p, err := range as.Participants(t.Context(), room, client.PageQuery{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Identity != identity {
+			continue
+		}
+		if _, err := as.RemoveParticipant(t.Context(), room, p.ID, "Enough."); err != nil {
+			t.Fatal(err)
+		}
+		removed++
+	}
+	if removed == 0 {
+		t.Fatalf("%s is not in %s", identity, room)
+	}
+}
+
 // kicked reports whether the page was told that it was put out.
 func (p *videoPage) kicked() bool {
 	p.t.Helper()
@@ -269,7 +311,7 @@ func (p *videoPage) kicked() bool {
 // comes back, though Usher was killed in between.
 func TestWhoIsRemovedIsPutOutOfVideoRoom(t *testing.T) {
 	t.Parallel()
-	j, issuer := startJanus(t), newIssuer(t)
+	j, issuer := startJanus(t, nil), newIssuer(t)
 	admin := newDoor(t, j.adminURL())
 	s := start(t, options{Config: trusting(issuer.entry()) + fmt.Sprintf(`
 janus:
@@ -277,9 +319,9 @@ janus:
   adminURL: %s
   adminSecret: %q
   adminKey: %q
-  apiURL: ws://127.0.0.1:%s
-`, janusTokenSecret, admin.url, janusAdminSecret, janusAdminKey, j.ws)})
-	for _, secret := range []string{janusTokenSecret, janusAdminSecret, janusAdminKey} {
+  apiURL: %s
+`, janusTokenSecret, admin.url, janusAdminSecret, janusAdminKey, j.apiURL())})
+	for _, secret := range janusSecrets {
 		s.Secret(secret)
 	}
 	_, key := s.apiKey(usher.AllScopes)
@@ -316,17 +358,7 @@ janus:
 
 	admin.shut.Store(true)
 	refused := admin.refused.Load()
-	places, err := shop.ParticipantPage(ctx, "stand-up", client.PageQuery{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range places.Participants {
-		if p.Identity == issuer.user("ann") {
-			if _, err := shop.RemoveParticipant(ctx, "stand-up", p.ID, "Enough."); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	removeFrom(t, shop, "stand-up", issuer.user("ann"))
 	await(t, "an attempt", func() bool { return admin.refused.Load() > refused })
 	if annsPage.kicked() {
 		t.Fatal("ann is out though Janus can't be reached")

@@ -59,21 +59,26 @@ func TestTheTutorialIsServedToKnownCallers(t *testing.T) {
 	s.wantServed(bearer(key.Reveal())...)
 }
 
-// newApp is an app with sessions of its own: whoever has the cookie of a name
-// is signed in under that name.
+// newApp is an app with sessions of its own.
 func newApp(t *testing.T) string {
 	t.Helper()
-	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		cookie, err := r.Cookie("session")
+	app := httptest.NewServer(sessions("session"))
+	t.Cleanup(app.Close)
+	return app.URL
+}
+
+// sessions says who a caller of an app is: whoever has the cookie with a name in
+// it is signed in under that name.
+func sessions(cookieName string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		cookie, err := r.Cookie(cookieName)
 		if err != nil || cookie.Value == "" || r.Header.Get("Authorization") != "" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(map[string]any{"id": cookie.Value, "name": "User " + cookie.Value})
-	}))
-	t.Cleanup(app.Close)
-	return app.URL
+	}
 }
 
 func TestTheTutorialIsServedToAnAppsOwnSessions(t *testing.T) {

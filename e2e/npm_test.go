@@ -71,7 +71,14 @@ func TestTheNpmClientHoldsAMeeting(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	key := clientKey(t)
-	settings := map[string]any{"clientId": s.register(key.Public), "privateKeyPath": key.Private}
+	holdMeeting(t, s, s.register(key.Public), key)
+}
+
+// holdMeeting has the npm client, as that client of the server, hold a meeting
+// from its creation to its end.
+func holdMeeting(t *testing.T, s *Server, clientID string, key keyFiles) {
+	t.Helper()
+	settings := map[string]any{"clientId": clientID, "privateKeyPath": key.Private}
 
 	var begun struct {
 		Create, Participants, Join, JoinAgain, Late outcome

@@ -4,12 +4,15 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"usher"
+	"usher/client"
 )
 
 // Servers outside development mode, over TLS and with an issuer over TLS: the
 // flows of the seeds in production are in production_*_test.go.
 
-func TestTLSIsTrustedByWhomItIsShownToOnly(t *testing.T) {
+func TestOnlyCertificatesOfATrustedAuthorityCount(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	p := newSecureProvider(t, a)
@@ -34,4 +37,35 @@ func TestTLSIsTrustedByWhomItIsShownToOnly(t *testing.T) {
 	wantTokensRefused(t, careful, map[string]forged{
 		"an issuer whose authority is another": {ann.ID, http.StatusServiceUnavailable, "issuer_unavailable"},
 	})
+}
+
+// documented is the configuration that a page of docs/moving has, with the names
+// and addresses of its example exchanged, old for new in turn.
+func documented(t *testing.T, page string, replacements ...string) string {
+	t.Helper()
+	_, text, found := strings.Cut(string(readFile(t, "../docs/moving/"+page)), "```yaml\n")
+	text, _, ended := strings.Cut(text, "```")
+	if !found || !ended {
+		t.Fatalf("docs/moving/%s has no configuration", page)
+	}
+	for i := 0; i < len(replacements); i += 2 {
+		if !strings.Contains(text, replacements[i]) {
+			t.Fatalf("the configuration of docs/moving/%s has no %q", page, replacements[i])
+		}
+		text = strings.ReplaceAll(text, replacements[i], replacements[i+1])
+	}
+	return text
+}
+
+// decided returns the decisions about somebody that the record has, once there
+// are n of them, and checks that each is as it should be.
+func (s *Server) decided(n int, who string, allowed bool) []client.Event {
+	s.t.Helper()
+	events := s.recorded(n, client.EventQuery{Type: usher.Decided, Who: who, Refused: !allowed})
+	for _, e := range events {
+		if e.Who != who || e.Decision == nil || e.RequestID == "" || !allowed && e.Decision.Allowed {
+			s.t.Errorf("the record says of %s: %+v with the decision %+v", who, e, e.Decision)
+		}
+	}
+	return events
 }

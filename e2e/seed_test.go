@@ -35,20 +35,29 @@ func TestTheSeedsCurlCommandsWorkAsPrinted(t *testing.T) {
 	freePort(t, "3000")
 	freePort(t, "8080")
 	s := start(t, options{DefaultPorts: true})
+	if s.HTTPS != "https://localhost:3000" {
+		t.Fatalf("the server is at %s", s.HTTPS)
+	}
+	tutorialByCurl(t, s, s, func(line string) string { return line })
+}
 
-	if got, want := shell(t, seedAPIAddress), "https://localhost:3000"; got != want {
-		t.Errorf("the API address is %q, want %q", got, want)
+// tutorialByCurl runs the seed's commands against a back end, each as adapt has
+// it, and joins at the service with what they make.
+func tutorialByCurl(t *testing.T, front, service *Server, adapt func(line string) string) seat {
+	t.Helper()
+	if got := shell(t, adapt(seedAPIAddress)); got != service.HTTPS {
+		t.Errorf("the API address is %q, want %q", got, service.HTTPS)
 	}
 
-	meeting := record(t, shell(t, seedMeeting))
+	meeting := record(t, shell(t, adapt(seedMeeting)))
 	id, _ := meeting["id"].(string)
 	wantForms(t, "meeting", meeting, map[string]*regexp.Regexp{
 		"id": idForm, "status": regexp.MustCompile("^ready$"), "created_at": timeForm, "updated_at": timeForm,
 	})
 
-	participant := record(t, shell(t, strings.Replace(seedParticipant, "<meetingId>", id, 1)))
+	participant := record(t, shell(t, adapt(strings.Replace(seedParticipant, "<meetingId>", id, 1))))
 	secret, _ := participant["participant_secret"].(string)
-	s.Secret(secret)
+	front.Secret(service.Secret(secret))
 	wantForms(t, "participant", participant, map[string]*regexp.Regexp{
 		"id": idForm, "meeting_id": regexp.MustCompile("^" + id + "$"), "participant_secret": secretForm,
 		"status": regexp.MustCompile("^ready$"), "created_at": timeForm, "updated_at": timeForm,
@@ -57,10 +66,11 @@ func TestTheSeedsCurlCommandsWorkAsPrinted(t *testing.T) {
 
 	// The place is a real one: its secret opens it at the address above.
 	pid, _ := participant["id"].(string)
-	joined := s.joined(place{id, pid, secret})
+	joined := service.joined(place{id, pid, secret})
 	if joined.Token == "" {
-		t.Errorf("the participant joined with %+v", joined)
+		t.Error("the participant joined without a token")
 	}
+	return joined
 }
 
 // Claim 1: what curl -v shows of the same commands.
