@@ -6,11 +6,21 @@ func TestPeopleSignInToTheAppAtTheIssuer(t *testing.T) {
 	t.Parallel()
 	builtWeb(t)
 	issuer := newProvider(t)
-	a := openApp(t, options{Config: "issuers:\n" + issuer.entry() + "web:\n  clientId: " + clientID + "\n"})
+	wantPeopleOfTheIssuer(openApp(t, options{Config: trusting(issuer.entry()) + appOfIssuer}), "127.0.0.1")
+}
+
+// appOfIssuer is the configuration of a page that people sign in to at an issuer.
+const appOfIssuer = "web:\n  clientId: " + clientID + "\n"
+
+// wantPeopleOfTheIssuer has two people sign in at an issuer of that host, and
+// call each other.
+func wantPeopleOfTheIssuer(a *app, host string) {
+	t := a.t
+	t.Helper()
 	people := make(map[string]person)
 	for _, name := range []string{"ann", "ben"} {
 		p := a.visit(name, "/")
-		p.sees(`text=You sign in at 127.0.0.1`)
+		p.sees(`text=You sign in at ` + host)
 		p.click(button("Sign in"))
 		p.fill(`input[name="login"]`, name)
 		p.fill(`input[name="password"]`, "any")

@@ -58,7 +58,7 @@ func openApp(t *testing.T, o options) *app {
 	t.Helper()
 	builtWeb(t)
 	s := start(t, o)
-	return &app{t, s, startBrowser(t, chromiumOptions{Flags: appFlags})}
+	return &app{t, s, startBrowser(t, chromiumOptions{Flags: appFlags}.trusting(o.TLS))}
 }
 
 // builtWeb fails where the page was not built, which is the first thing that

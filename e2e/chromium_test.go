@@ -23,6 +23,14 @@ type chromiumOptions struct {
 	Flags []string `json:"flags,omitempty"`
 }
 
+// trusting has a browser trust an authority, too; nil is none.
+func (o chromiumOptions) trusting(a *authority) chromiumOptions {
+	if a != nil {
+		o.Keys = append(o.Keys, keyHash(a.t, readFile(a.t, a.File)))
+	}
+	return o
+}
+
 // startBrowser starts a browser, which ends with the test.
 func startBrowser(t testing.TB, o chromiumOptions) chromium {
 	t.Helper()

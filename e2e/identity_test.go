@@ -82,7 +82,7 @@ func TestUsersOfACognitoPoolAreKnown(t *testing.T) {
 	}
 }
 
-func payloadOf(t *testing.T, token string) string {
+func payloadOf(t testing.TB, token string) string {
 	t.Helper()
 	return decodeSegment(t, strings.Split(token, ".")[1])
 }

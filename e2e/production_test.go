@@ -39,11 +39,17 @@ func TestOnlyCertificatesOfATrustedAuthorityCount(t *testing.T) {
 	})
 }
 
-// documented is the configuration that a page of docs/moving has, with the names
-// and addresses of its example exchanged, old for new in turn.
+// documented is the configuration that a page of docs/moving has, the first of
+// it or, for PAGE#HEADING, of a section, with the names and addresses of its
+// example exchanged, old for new in turn.
 func documented(t *testing.T, page string, replacements ...string) string {
 	t.Helper()
-	_, text, found := strings.Cut(string(readFile(t, "../docs/moving/"+page)), "```yaml\n")
+	file, heading, section := strings.Cut(page, "#")
+	text := string(readFile(t, "../docs/moving/"+file))
+	if section {
+		_, text, _ = strings.Cut(text, "\n## "+heading+"\n")
+	}
+	_, text, found := strings.Cut(text, "```yaml\n")
 	text, _, ended := strings.Cut(text, "```")
 	if !found || !ended {
 		t.Fatalf("docs/moving/%s has no configuration", page)
@@ -68,4 +74,15 @@ func (s *Server) decided(n int, who string, allowed bool) []client.Event {
 		}
 	}
 	return events
+}
+
+// wantDecision checks that the record has the decision that somebody may do
+// something, and how the caller was known.
+func (s *Server) wantDecision(who, action, proof string) {
+	s.t.Helper()
+	for _, e := range s.recorded(1, client.EventQuery{Type: usher.Decided, Who: who, Search: action}) {
+		if d := e.Decision; d == nil || d.Action != action || !d.Allowed || !strings.Contains(d.Proof, proof) {
+			s.t.Errorf("the record says of %s: %+v, want that %s was allowed to who was known by %s", who, e, action, proof)
+		}
+	}
 }

@@ -136,36 +136,52 @@ type issuedTokens struct {
 	Access string `json:"access_token"`
 }
 
-// signIn gets tokens for a user by the code flow with PKCE (RFC 7636), by the
-// pages that a person would see in a browser.
+// signIn gets tokens for a user, by the pages that a person would see in a
+// browser.
 func (p *provider) signIn(app, user, resource string) issuedTokens {
 	p.t.Helper()
-	verifier := rand.Text() + rand.Text()
-	challenge := sha256.Sum256([]byte(verifier))
+	flow := codeFlow{p, app, signedInTarget, resource, rand.Text() + rand.Text()}
 	browser := newBrowser(p.t, p.client.Transport)
-	page := browser.get(p.url + "/auth?" + url.Values{
-		"client_id": {app}, "response_type": {"code"}, "redirect_uri": {signedInTarget},
-		"scope": {"openid email profile rooms"}, "resource": {resource}, "nonce": {rand.Text()},
-		"code_challenge_method": {"S256"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])},
-	}.Encode())
+	page := browser.get(flow.begin())
 	page = browser.post(page, url.Values{"prompt": {"login"}, "login": {user}, "password": {"any"}})
 	page = browser.post(page, url.Values{"prompt": {"consent"}})
 	code := page.Query().Get("code")
 	if code == "" {
 		p.t.Fatalf("signing in ended at %s", page)
 	}
-	a, err := send(p.client, http.MethodPost, p.url+"/token", url.Values{
-		"grant_type": {"authorization_code"}, "client_id": {app}, "code": {code}, "redirect_uri": {signedInTarget},
-		"code_verifier": {verifier}, "resource": {resource},
-	}.Encode(), asForm...)
-	if err != nil || a.Status != http.StatusOK {
-		p.t.Fatalf("the code for tokens: status %d and error %v: %s", a.Status, err, a.Body)
-	}
-	var tokens issuedTokens
-	if err := json.Unmarshal([]byte(a.Body), &tokens); err != nil {
+	tokens, err := flow.end(code)
+	if err != nil {
 		p.t.Fatal(err)
 	}
 	return tokens
+}
+
+// codeFlow is one sign-in at the provider by a code, with PKCE (RFC 7636).
+type codeFlow struct {
+	*provider
+	app, redirect, resource, verifier string
+}
+
+// begin is where a browser is sent to.
+func (f codeFlow) begin() string {
+	challenge := sha256.Sum256([]byte(f.verifier))
+	return f.url + "/auth?" + url.Values{
+		"client_id": {f.app}, "response_type": {"code"}, "redirect_uri": {f.redirect},
+		"scope": {"openid email profile rooms"}, "resource": {f.resource}, "nonce": {rand.Text()},
+		"code_challenge_method": {"S256"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])},
+	}.Encode()
+}
+
+// end gets the tokens for the code that the browser came back with.
+func (f codeFlow) end(code string) (tokens issuedTokens, err error) {
+	a, err := send(f.client, http.MethodPost, f.url+"/token", url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {f.app}, "code": {code}, "redirect_uri": {f.redirect},
+		"code_verifier": {f.verifier}, "resource": {f.resource},
+	}.Encode(), asForm...)
+	if err != nil || a.Status != http.StatusOK {
+		return tokens, fmt.Errorf("the code for tokens: status %d and error %w: %s", a.Status, err, a.Body)
+	}
+	return tokens, json.Unmarshal([]byte(a.Body), &tokens)
 }
 
 // browser follows redirects, with cookies, until the app that it came from.

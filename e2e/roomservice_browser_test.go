@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,9 +21,13 @@ import (
 // roomApp is an app with pages and its own sessions on Room Service, which the
 // pages find by its own name: a browser is told where that is.
 type roomApp struct {
-	*httptest.Server
+	URL     string
 	s       *Server
 	browser chromium
+	// signIn has somebody sign in who is at a page of the app, and sessions are
+	// who that was, by the cookie.
+	signIn   func(p page, user string)
+	sessions sync.Map
 	// provision is the app's own auth webhook; nil refuses everybody.
 	provision func(user, room string) (answer, bool)
 }
@@ -29,10 +35,13 @@ type roomApp struct {
 // newRoomApp starts a server that is Room Service, an app, and a browser.
 func newRoomApp(t *testing.T, more string) *roomApp {
 	t.Helper()
-	a := &roomApp{}
 	mux := http.NewServeMux()
-	a.Server = httptest.NewServer(mux)
-	t.Cleanup(a.Close)
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	a := &roomApp{URL: server.URL, signIn: func(p page, user string) {
+		p.t.Helper()
+		p.run(`await fetch('/login', {method: 'POST', body: new URLSearchParams({user: arg})})`, user, nil)
+	}}
 	https := "127.0.0.1:" + unusedPort(t)
 	a.s = start(t, options{Args: []string{"--https", https}, Config: fmt.Sprintf(`
 server: {origins: ['%s']}
@@ -60,24 +69,20 @@ func (a *roomApp) serve(mux *http.ServeMux, script []byte) {
 		_, _ = w.Write(script)
 	})
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
-		http.SetCookie(w, &http.Cookie{Name: "sid", Value: r.FormValue("user"), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		a.begin(w, r.FormValue("user"))
 	})
 	mux.HandleFunc("GET /me", func(w http.ResponseWriter, r *http.Request) {
-		cookie, err := r.Cookie("sid")
-		if err != nil {
+		user := a.user(r)
+		if user == "" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		_ = json.NewEncoder(w).Encode(map[string]string{"sub": cookie.Value})
+		_ = json.NewEncoder(w).Encode(map[string]string{"sub": user})
 	})
 	mux.HandleFunc("POST /own-auth", func(w http.ResponseWriter, r *http.Request) {
 		var body struct{ Room string }
 		_ = json.NewDecoder(r.Body).Decode(&body)
-		user := "nobody"
-		if cookie, err := r.Cookie("sid"); err == nil {
-			user = cookie.Value
-		}
-		passed, ok := a.provision(user, body.Room)
+		passed, ok := a.provision(a.user(r), body.Room)
 		if !ok {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
@@ -94,12 +99,32 @@ func (a *roomApp) serve(mux *http.ServeMux, script []byte) {
 	})
 }
 
+// begin begins a session of somebody.
+func (a *roomApp) begin(w http.ResponseWriter, user string) {
+	session := a.s.Secret(rand.Text())
+	a.sessions.Store(session, user)
+	http.SetCookie(w, &http.Cookie{
+		Name: "sid", Value: session, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(a.URL, "https:"),
+	})
+}
+
+// user is whose session a request has; "" is nobody's.
+func (a *roomApp) user(r *http.Request) string {
+	cookie, err := r.Cookie("sid")
+	if err != nil {
+		return ""
+	}
+	user, _ := a.sessions.Load(cookie.Value)
+	name, _ := user.(string)
+	return name
+}
+
 // visit opens a page of the app for a signed-in user; an empty one is not.
 func (a *roomApp) visit(user string) page {
 	a.s.t.Helper()
 	p := a.browser.open("page of "+user, a.URL)
 	if user != "" {
-		p.run(`await fetch('/login', {method: 'POST', body: new URLSearchParams({user: arg})})`, user, nil)
+		a.signIn(p, user)
 	}
 	return p
 }
@@ -114,14 +139,31 @@ func TestRoomServicesClientSharesARoomInABrowser(t *testing.T) {
 	t.Parallel()
 	a := newRoomApp(t, "")
 	x := a.s.tenant()
-	a.provision = func(user, room string) (answer, bool) {
-		p := x.provision(user, room, "read_write")
-		body, err := json.Marshal(p)
-		return answer{Status: http.StatusOK, Body: string(body)}, err == nil
-	}
+	a.provision = x.provisionForPage
+	ann, cleo := wantSharedRoom(t, a, func(p page) { p.run(enterDemo, "demo", nil) })
+
+	// Refused.
+	a.provision = func(string, string) (answer, bool) { return answer{}, false }
+	wantError(t, cleo.tryRun(enterDemo, "other", nil), "not let in: 401")
+	const forged = `await new RoomService({auth: async () => ({...arg, token: 'tok_forged'})}).room('demo')`
+	p := x.provision("dan", "demo", "read_write")
+	wantError(t, cleo.tryRun(forged, p, nil), "not valid JSON")
+	wantNoCORS(t, ann, cleo)
+}
+
+// provisionForPage is the auth webhook of an app that lets everybody in.
+func (x tenant) provisionForPage(user, room string) (answer, bool) {
+	body, err := json.Marshal(x.provision(user, room, "read_write"))
+	return answer{Status: http.StatusOK, Body: string(body)}, err == nil
+}
+
+// wantSharedRoom has people share the room demo, which they enter as the test
+// says, through a restart. It returns those who are there in the end.
+func wantSharedRoom(t *testing.T, a *roomApp, enter func(page)) (ann, cleo page) {
+	t.Helper()
 	ann, bob := a.visit("ann"), a.visit("bob")
-	ann.run(enterDemo, "demo", nil)
-	bob.run(enterDemo, "demo", nil)
+	enter(ann)
+	enter(bob)
 
 	// Presence, of every kind of value that JSON has.
 	for _, value := range []string{`{"x":1,"y":2}`, `"text"`, `"123"`, `true`, `7`, `["a"]`} {
@@ -164,8 +206,8 @@ func TestRoomServicesClientSharesARoomInABrowser(t *testing.T) {
 	ann.run(`await until('the cursor', () => room.presence('cursor').getAll().bob === 'back')`, nil, nil)
 
 	// Who comes late sees all of it at once; who leaves is gone.
-	cleo := a.visit("cleo")
-	cleo.run(enterDemo, "demo", nil)
+	cleo = a.visit("cleo")
+	enter(cleo)
 	var first []any
 	cleo.run(`return [room.map('settings').toObject(), room.list('todos').toArray(), room.presence('cursor').getAll()]`, nil, &first)
 	want := []any{map[string]any{"color": "green"}, []any{"zero", "ONE"}, map[string]any{"bob": "back"}}
@@ -174,16 +216,17 @@ func TestRoomServicesClientSharesARoomInABrowser(t *testing.T) {
 	}
 	bob.shut()
 	cleo.run(`await until('bob to be gone', () => !('bob' in room.presence('cursor').getAll()))`, nil, nil)
+	return ann, cleo
+}
 
-	// Refused.
-	a.provision = func(string, string) (answer, bool) { return answer{}, false }
-	wantError(t, cleo.tryRun(enterDemo, "other", nil), "not let in: 401")
-	const forged = `await new RoomService({auth: async () => ({...arg, token: 'tok_forged'})}).room('demo')`
-	p := x.provision("dan", "demo", "read_write")
-	wantError(t, cleo.tryRun(forged, p, nil), "not valid JSON")
-	for _, line := range append(ann.log(), cleo.log()...) {
-		if strings.Contains(line, "CORS") {
-			t.Errorf("a page's log has %q", line)
+// wantNoCORS checks that no page was kept from reading an answer.
+func wantNoCORS(t *testing.T, pages ...page) {
+	t.Helper()
+	for _, p := range pages {
+		for _, line := range p.log() {
+			if strings.Contains(line, "CORS") {
+				t.Errorf("the log of the page %s has %q", p.name, line)
+			}
 		}
 	}
 }
@@ -257,9 +300,9 @@ func TestAPageGetsItsTokenByTheSessionOfItsApp(t *testing.T) {
 
 	// A page of another origin gets nothing by the user's cookie.
 	mux := http.NewServeMux()
-	evil := &roomApp{Server: httptest.NewServer(mux), s: a.s}
+	(&roomApp{s: a.s}).serve(mux, bundle(t, "page.mjs"))
+	evil := httptest.NewServer(mux)
 	t.Cleanup(evil.Close)
-	evil.serve(mux, bundle(t, "page.mjs"))
 	elsewhere := a.browser.open("evil", evil.URL, "page of ann")
 	wantError(t, elsewhere.tryRun(functionForm, in("demo"), nil), "Failed to fetch")
 }

@@ -49,7 +49,7 @@ type forward struct {
 
 func (s *Server) dialGuest() *guest {
 	s.t.Helper()
-	conn, _, err := websocket.Dial(within(s.t, socketTime), strings.Replace(s.HTTP, "http", "ws", 1)+"/ws", nil)
+	conn, _, err := websocket.Dial(within(s.t, socketTime), strings.Replace(s.HTTP, "http", "ws", 1)+"/ws", &websocket.DialOptions{HTTPClient: s.socketClient()})
 	if err != nil {
 		s.t.Fatalf("open /ws: %v\n%s", err, s.output.tail())
 	}

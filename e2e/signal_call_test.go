@@ -109,11 +109,17 @@ type phone struct {
 	line *cutter
 }
 
-// phones starts two pages of two people who know each other.
-func phones(t *testing.T, s *Server) (ann, ben phone) {
+// phoneFlags give a browser a camera and a microphone, and nobody to ask for them.
+var phoneFlags = []string{
+	"--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+	"--allow-loopback-in-peer-connection", "--autoplay-policy=no-user-gesture-required",
+}
+
+// phoneApp serves the page of a phone.
+func phoneApp(t *testing.T) http.Handler {
 	t.Helper()
 	script := bundle(t, "call.mjs")
-	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/call.js" {
 			w.Header().Set("Content-Type", "text/javascript")
 			_, _ = w.Write(script)
@@ -121,12 +127,15 @@ func phones(t *testing.T, s *Server) (ann, ben phone) {
 		}
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, `<!doctype html><title>phone</title><video muted></video><script src="/call.js"></script>`)
-	}))
+	})
+}
+
+// phones starts two pages of two people who know each other.
+func phones(t *testing.T, s *Server) (ann, ben phone) {
+	t.Helper()
+	app := httptest.NewServer(phoneApp(t))
 	t.Cleanup(app.Close)
-	b := startBrowser(t, chromiumOptions{Flags: []string{
-		"--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-		"--allow-loopback-in-peer-connection", "--autoplay-policy=no-user-gesture-required",
-	}})
+	b := startBrowser(t, chromiumOptions{Flags: phoneFlags})
 	users := [2]devUser{s.login("Ann"), s.login("Ben")}
 	friends(t, users[0], users[1])
 	var both [2]phone
@@ -138,6 +147,17 @@ func phones(t *testing.T, s *Server) (ann, ben phone) {
 		both[n] = p
 	}
 	return both[0], both[1]
+}
+
+// wantCall has the one call the other, who accepts, until both see each other move.
+func wantCall(ann, ben phone) {
+	ann.t.Helper()
+	ann.run(`await phone.invite(arg, 'c1')`, ben.user.id, nil)
+	ben.run(`const call = await phone.hear('call.invite');
+		if (call.from !== arg || !call.payload.media.video) throw new Error(JSON.stringify(call));
+		await phone.accept('c1')`, ann.user.id, nil)
+	ann.run(`await phone.hear('call.accept'); await phone.media()`, nil, nil)
+	wantMedia(ann, ben)
 }
 
 // wantMedia waits until both see each other move.
@@ -162,12 +182,7 @@ func TestTwoPagesCallEachOther(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	ann, ben := phones(t, s)
-	ann.run(`await phone.invite(arg, 'c1')`, ben.user.id, nil)
-	ben.run(`const call = await phone.hear('call.invite');
-		if (call.from !== arg || !call.payload.media.video) throw new Error(JSON.stringify(call));
-		await phone.accept('c1')`, ann.user.id, nil)
-	ann.run(`await phone.hear('call.accept'); await phone.media()`, nil, nil)
-	wantMedia(ann, ben)
+	wantCall(ann, ben)
 
 	// The network of the one goes, and then that of both: the media flow on, the
 	// sessions come back, and the call can go on being negotiated.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -13,12 +14,13 @@ import (
 // userPool is npm's cognito-local with a pool, two apps and a user.
 type userPool struct {
 	*peer
-	t     testing.TB
-	base  string
-	pool  string
-	app   string
-	other string
-	key   jose.JSONWebKey
+	t      testing.TB
+	client *http.Client
+	base   string
+	pool   string
+	app    string
+	other  string
+	key    jose.JSONWebKey
 }
 
 // The user of the pool.
@@ -29,11 +31,40 @@ const (
 
 func newUserPool(t testing.TB) *userPool {
 	t.Helper()
-	dir := nodeDir(t, "cognito-local")
-	port := unusedPort(t)
-	c := &userPool{t: t, base: "http://127.0.0.1:" + port}
+	c := &userPool{t: t, client: http.DefaultClient}
+	c.start("http://127.0.0.1:", nil)
+	return c
+}
+
+// newSecureUserPool makes one that is called over TLS, with a certificate of the
+// authority.
+func newSecureUserPool(t testing.TB, a *authority) *userPool {
+	t.Helper()
+	c := &userPool{t: t, client: a.client()}
+	certFile, keyFile := a.issue()
+	c.start("https://localhost:", map[string]any{"https": true, "cert": certFile, "key": keyFile})
+	return c
+}
+
+// start starts the service, at a port behind what its address begins with, and
+// makes a pool there.
+func (c *userPool) start(address string, server map[string]any) {
+	t := c.t
+	t.Helper()
+	dir, work, port := nodeDir(t, "cognito-local"), t.TempDir(), unusedPort(t)
+	c.base = address + port
+	settings, err := json.Marshal(map[string]any{"ServerConfig": server, "TokenConfig": map[string]string{"IssuerDomain": c.base}})
+	if err == nil {
+		err = os.Mkdir(filepath.Join(work, ".cognito"), 0o700)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(work, ".cognito", "config.json"), settings, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	lib := filepath.Join(dir, "node_modules", "cognito-local", "lib")
-	c.peer = startPeer(t, http.DefaultClient, t.TempDir(), c.base+"/health", []string{"HOST=127.0.0.1", "PORT=" + port}, filepath.Join(lib, "bin", "start.js"))
+	c.peer = startPeer(t, c.client, work, c.base+"/health", []string{"HOST=127.0.0.1", "PORT=" + port}, filepath.Join(lib, "bin", "start.js"))
 
 	// Its key comes with the package, which is what lets a test forge tokens.
 	var private struct{ JWK jose.JSONWebKey }
@@ -56,7 +87,6 @@ func newUserPool(t testing.TB) *userPool {
 		"UserAttributes": []map[string]string{{"Name": "email", "Value": poolUser}},
 	}, nil)
 	c.call("AdminSetUserPassword", map[string]any{"UserPoolId": c.pool, "Username": poolUser, "Password": poolPassword, "Permanent": true}, nil)
-	return c
 }
 
 // call is one of the service's operations.
@@ -66,7 +96,7 @@ func (c *userPool) call(operation string, request, result any) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	a, err := send(http.DefaultClient, http.MethodPost, c.base, string(body),
+	a, err := send(c.client, http.MethodPost, c.base, string(body),
 		"Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", "AWSCognitoIdentityProviderService."+operation)
 	if err != nil || a.Status != http.StatusOK {
 		c.t.Fatalf("%s: status %d and error %v: %s", operation, a.Status, err, a.Body)

@@ -79,8 +79,14 @@ func TestTheServerlessVideoChatWithACognitoPool(t *testing.T) {
 
 func testVideoChatWithAUserPool(t *testing.T, on storage) {
 	c := newUserPool(t)
+	wantVideoChatOfPool(start(t, options{Config: trusting(c.entry()) + videoChat, On: on}), c)
+}
+
+// wantVideoChatOfPool goes through the app with two users of a pool.
+func wantVideoChatOfPool(s *Server, c *userPool) {
+	t := s.t
+	t.Helper()
 	c.addUser("ben@example.org")
-	s := start(t, options{Config: trusting(c.entry()) + videoChat, On: on})
 	subject := func(token string) string {
 		sub, _ := claimsOf(t, payloadOf(t, token))["sub"].(string)
 		return sub
@@ -109,7 +115,14 @@ func TestTheServerlessVideoChatWithAnOpenIDProvider(t *testing.T) {
 
 func testVideoChatWithAProvider(t *testing.T, on storage) {
 	p := newProvider(t)
-	s := start(t, options{Config: trusting(p.entry()) + videoChat, On: on})
+	wantVideoChatOfProvider(start(t, options{Config: trusting(p.entry()) + videoChat, On: on}), p)
+}
+
+// wantVideoChatOfProvider goes through the app with users of a provider, of whom
+// ben is erased in the end.
+func wantVideoChatOfProvider(s *Server, p *provider) {
+	t := s.t
+	t.Helper()
 	ann, ben := chatter{s, p.signIn(clientID, "ann", audience).ID}, chatter{s, p.signIn(clientID, "ben", audience).ID}
 	ann.wantJSON(200, "GET", "/user", "", `{"userId":"ann","email":"ann@example.org","name":"User ann"}`)
 	wantContacts(ann, ben, "ann", "ben", `{"userId":"ben","email":"ben@example.org","name":"User ben"}`)
@@ -123,7 +136,7 @@ func testVideoChatWithAProvider(t *testing.T, on storage) {
 	s.Restart()
 	const benContact = `[{"userId":"ben","email":"ben@example.org","name":"User ben","online":false}]`
 	ann.wantJSON(200, "GET", "/contacts", "", benContact)
-	key := "user:" + p.url + "#ben"
+	key := p.user("ben")
 	if err := s.operator().EraseUser(within(t, time.Minute), key); err != nil {
 		t.Fatal(err)
 	}

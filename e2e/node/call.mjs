@@ -1,5 +1,6 @@
 // The page of somebody who can be called: calls over /signal, media by perfect
-// negotiation (W3C WebRTC, section 10.7).
+// negotiation (W3C WebRTC, section 10.7). An old one is as that of the serverless
+// video chat: it says who it is in the URL, and is told no hello.
 
 import './until.mjs';
 
@@ -22,16 +23,20 @@ class Phone {
     #making = false;
     #ignoring = false;
 
-    constructor({url, token}) {
+    constructor({url, token, old = false}) {
         this.url = url;
         this.token = token;
+        this.old = old;
         this.#connect();
     }
 
     #connect() {
-        const socket = (this.socket = new WebSocket(this.url, 'usher.v1'));
+        const socket = (this.socket = this.old
+            ? new WebSocket(`${this.url}?Auth=${encodeURIComponent(this.token)}`)
+            : new WebSocket(this.url, 'usher.v1'));
         const hello = this.hellos.at(-1);
         socket.onopen = () =>
+            this.old ||
             socket.send(
                 JSON.stringify(
                     hello
@@ -62,6 +67,16 @@ class Phone {
             this.#waiting.set(id, m => (m.action === 'error' ? reject(new Error(m.payload.code)) : resolve(m)));
             this.send({...message, id});
         });
+    }
+
+    /** rest calls as the page of the serverless video chat does: with the token alone in the header. */
+    async rest(method, path, body) {
+        const answer = await fetch(new URL(path, this.url.replace('ws', 'http')), {
+            method,
+            headers: {Authorization: this.token},
+            ...(body && {body: JSON.stringify(body)}),
+        });
+        return {status: answer.status, body: answer.status === 204 ? null : await answer.json()};
     }
 
     /** hear waits for a message of that action. */
