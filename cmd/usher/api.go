@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strings"
 
 	"usher/client"
@@ -19,8 +21,19 @@ import (
 type apiCommand struct {
 	dataFlag
 	Method string `arg:"" enum:"GET,POST,PUT,PATCH,DELETE" help:"GET, POST, PUT, PATCH or DELETE."`
-	Path   string `arg:"" help:"What to call, with its query: /api/v1/health. GET /api/v1/openapi.yaml tells what there is."`
+	Path   string `arg:"" help:"What to call, with its query: /api/v1/health. What is in braces is escaped: '/api/v1/users/{user:https://id.example.com#42}'. GET /api/v1/openapi.yaml tells what there is."`
 	Body   string `arg:"" optional:"" help:"JSON to send; - reads it from standard input, which keeps secrets off the command line."`
+}
+
+// braces are around what is to be escaped in a path.
+var braces = regexp.MustCompile(`\{[^{}]*\}`)
+
+// address is the path with what is in braces escaped, as a segment and in a
+// query alike: nobody can do that by hand at night.
+func (c apiCommand) address() string {
+	return braces.ReplaceAllStringFunc(c.Path, func(text string) string {
+		return strings.ReplaceAll(url.QueryEscape(text[1:len(text)-1]), "+", "%20")
+	})
 }
 
 // maxBody is more than the API takes, in bytes.
@@ -42,7 +55,7 @@ func (c apiCommand) Run(ctx context.Context, env environment) error {
 		return errors.New("what is to be sent is not JSON; write it as one word of the shell: '{\"name\": \"standup\"}'")
 	}
 	return c.reach(ctx, env, func(transport http.RoundTripper) error {
-		req, err := http.NewRequestWithContext(ctx, c.Method, controlBase+c.Path, bytes.NewReader(body))
+		req, err := http.NewRequestWithContext(ctx, c.Method, controlBase+c.address(), bytes.NewReader(body))
 		if err != nil {
 			return err
 		}

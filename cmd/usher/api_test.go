@@ -25,6 +25,8 @@ func TestTheAPIIsCalledFromTheShell(t *testing.T) {
 		{"with a body", []string{"POST", "/api/v1/rooms", `{"name":"standup"}`}, "", 0, `"name": "standup"`, ""},
 		{"with a body from standard input", []string{"POST", "/api/v1/rooms", "-"}, `{"name":"retro"}`, 0, `"name": "retro"`, ""},
 		{"with a query", []string{"GET", "/api/v1/rooms?limit=1"}, "", 0, `"next_cursor": "`, ""},
+		{"what is escaped in a path", []string{"GET", "/api/v1/users/{user:https://id.example/a b#1&2+3}"}, "", 1, "", "user_not_found"},
+		{"what is escaped in a query", []string{"GET", "/api/v1/users?email={a+b@example.org}&limit=1"}, "", 0, `"users": []`, ""},
 		{"a ban that is not there", []string{"DELETE", "/api/v1/rooms/standup/bans", `{"identity":"user:https://id.example#1"}`}, "", 1, "", "not_found"},
 		{"what is not there", []string{"GET", "/api/v1/rooms/none"}, "", 1, "", "usher: room_not_found: "},
 		{"no path", []string{"GET", "api/v1/me"}, "", 1, "", "by its path"},
