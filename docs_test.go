@@ -105,6 +105,62 @@ func TestEveryPromiseHasItsTest(t *testing.T) {
 	}
 }
 
+// What the recipes for incidents name is there: every alert has one, and what
+// they quote of logs, answers and the configuration is what is said there.
+func TestTheRecipesNameWhatThereIs(t *testing.T) {
+	t.Parallel()
+	page, alerts := read(t, "docs/incidents.md"), read(t, "deploy/monitoring/alerts.yaml")
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile("`(Usher[A-Z]\\w+)`").FindAllStringSubmatch(page, -1) {
+		named[m[1]] = true
+	}
+	for _, m := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(alerts, -1) {
+		if !named[m[1]] {
+			t.Errorf("there is no recipe for the alert %s", m[1])
+		}
+		delete(named, m[1])
+	}
+	for name := range named {
+		t.Errorf("there is no alert %s", name)
+	}
+
+	var code strings.Builder
+	for _, path := range sources(t, "*.go") {
+		if !strings.HasSuffix(path, "_test.go") {
+			code.WriteString(read(t, path))
+		}
+	}
+	// What SQLite and the network say, and what is of the system.
+	others := regexp.MustCompile("^(database disk image|(file is )?not a database|connection refused|usher |client rotate|keys r|systemctl |journalctl |timedatectl |docker |/usher |ss |chmod |go tool |-top |process_|go_|(open|max)_fds|(first|last)_)")
+	settings, n := read(t, "docs/configuration.md"), 0
+	text := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(page, "")
+	for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(text, -1) {
+		said := m[1]
+		switch {
+		case others.MatchString(said):
+			continue
+		case regexp.MustCompile(`^[a-z]+(\.[a-zA-Z]+)+$`).MatchString(said) && !strings.HasSuffix(said, ".key") && !strings.HasSuffix(said, ".leaked"):
+			if !strings.Contains(settings, "`"+said+"`") && !strings.Contains(settings, "`"+said+".") {
+				t.Errorf("there is no setting %s", said)
+			}
+		case regexp.MustCompile(`^[a-z]+_[a-z_]+$`).MatchString(said):
+			if !strings.Contains(code.String(), `"`+said+`"`) {
+				t.Errorf("nothing is called %s", said)
+			}
+		case regexp.MustCompile(`^(seal\.key )?[a-z]+ [a-z ,;]+$`).MatchString(said):
+			if !strings.Contains(code.String(), strings.TrimPrefix(said, "seal.key ")) {
+				t.Errorf("nothing says %q", said)
+			}
+		default:
+			continue
+		}
+		n++
+	}
+	if n < 40 {
+		t.Errorf("only %d quotations were found", n)
+	}
+}
+
 // What a page points to is there, and so are the headings.
 func TestEveryLinkOfTheDocumentationLeadsSomewhere(t *testing.T) {
 	t.Parallel()
