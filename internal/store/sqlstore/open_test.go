@@ -183,6 +183,7 @@ func TestEveryQueryIsAnsweredFromAnIndex(t *testing.T) {
 	}
 	sequences(t, db)
 	ring(t, db)
+	people(t, db)
 	plans, err := db.Plans(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +192,11 @@ func TestEveryQueryIsAnsweredFromAnIndex(t *testing.T) {
 		t.Fatalf("got %d plans, want one for each query", len(plans))
 	}
 	for text, plan := range plans {
-		if strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") || !strings.Contains(plan, "SEARCH") {
+		// Those whom one lists, or who have one address, are few; they may be sorted.
+		sorted := strings.Contains(plan, "TEMP B-TREE") && !strings.Contains(text, "email_folded")
+		// All that an app has is nearly everything.
+		all := strings.Contains(plan, "(app=?)")
+		if strings.Contains(plan, "SCAN") || sorted || all || !strings.Contains(plan, "SEARCH") {
 			t.Errorf("%s\nis answered by: %s", text, plan)
 		}
 	}
@@ -208,6 +213,26 @@ func sequences(t *testing.T, db *sqlstore.DB) {
 	_, err5 := db.Record().At(ctx, now, 5)
 	_, err6 := db.Record().Trim(ctx, now.Add(-time.Hour), 1)
 	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// people uses the users and their contacts as often happens; erasing somebody is
+// rare, and goes through all contacts.
+func people(t *testing.T, db *sqlstore.DB) {
+	t.Helper()
+	ctx := t.Context()
+	for _, key := range []string{"a", "b"} {
+		if err := db.Users().Create(ctx, usher.User{App: "x", Key: key, Email: key + "@example.org", Name: key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err1 := db.Users().ByEmail(ctx, "x", "a@example.org")
+	_, err2 := db.Users().List(ctx, "x", "a", 5)
+	_, err3 := db.Contacts().Add(ctx, usher.Contact{App: "x", Owner: "a", User: "b"}, 5)
+	_, err4 := db.Contacts().Get(ctx, "x", "a", "b")
+	_, err5 := db.Contacts().List(ctx, "x", "a")
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -32,8 +32,9 @@ var userMapping = mapping[usher.User]{
 }
 
 var (
-	selectUser        = userMapping.query("WHERE app = $1 AND identity = $2")
-	selectUserByEmail = userMapping.query("WHERE app = $1 AND email_folded = $2 AND email_folded <> ''" +
+	selectUser = userMapping.query("WHERE app = $1 AND identity = $2")
+	// SQLite would rather go through all users of the app, for the sake of the order.
+	selectUserByEmail = userMapping.query("INDEXED BY users_email WHERE app = $1 AND email_folded = $2 AND email_folded <> ''" +
 		" ORDER BY COALESCE(proven_at, 0) DESC, identity DESC LIMIT 1")
 	selectUsers = userMapping.query("WHERE app = $1 AND identity > $2 ORDER BY identity LIMIT $3")
 )
