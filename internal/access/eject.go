@@ -37,6 +37,7 @@ const (
 
 // askPlatform has a platform do what is due there until ctx ends.
 func (a *Access) askPlatform(ctx context.Context, at *reach) {
+	a.metrics.asks(at.name)
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
 	for {

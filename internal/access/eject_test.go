@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"usher"
 	"usher/internal/access"
 	"usher/internal/bus"
@@ -70,6 +72,29 @@ func TestWhoMustGoIsPutOutOfAPlatform(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What is not there before it happens does not increase when it does, and the
+// alert would miss the first who stays in.
+func TestEjectionsAreCountedFromNought(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := prometheus.NewRegistry()
+		run(t, newAccess(t, openStore(t), &bus.Local{}, newSFU().with, func(c *access.Config) { c.Metrics = registry }))
+		synctest.Wait()
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			if family.GetName() == "usher_ejections_total" {
+				if n := len(family.GetMetric()); n != 3 {
+					t.Errorf("there are %d results, want 3", n)
+				}
+				return
+			}
+		}
+		t.Error("there is none")
+	})
 }
 
 func TestAPlatformIsAskedUntilItDoes(t *testing.T) {

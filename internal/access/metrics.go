@@ -89,4 +89,12 @@ func (m *metrics) claimed(err error) {
 	m.claims.WithLabelValues(result).Inc()
 }
 
+// asks has a platform's answers counted from 0: the first to fail is no increase
+// of what was not there before, and nobody would be alerted.
+func (m *metrics) asks(platform string) {
+	for _, result := range []string{"done", "retried", "failed"} {
+		m.ejections.WithLabelValues(platform, result)
+	}
+}
+
 func (m *metrics) minted(platform string) { m.credentials.WithLabelValues(platform).Inc() }

@@ -25,6 +25,10 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		sent:     bytes.WithLabelValues("sent"),
 		received: bytes.WithLabelValues("received"),
 	}
+	// From 0, or the first refusal would be no increase, and alert nobody.
+	for _, reason := range []string{"credential", "expired", "peer", "quota", "full"} {
+		m.refused.WithLabelValues(reason)
+	}
 	if registry != nil {
 		registry.MustRegister(m.relays, m.refused, bytes)
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -120,6 +121,29 @@ func TestWhoHasNoGoodCredentialIsRefused(t *testing.T) {
 				t.Errorf("%v refusals with the reason %s are counted, want %v (%v)", got, test.reason, before+1, err)
 			}
 		})
+	}
+}
+
+// What is not there before it happens does not increase when it does, and an
+// alert would miss the first time.
+func TestRefusalsAreCountedFromNought(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	start(t, func(c *turn.Config) { c.Metrics = registry })
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, family := range families {
+		if family.GetName() != "usher_turn_refused_total" {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			got = append(got, m.GetLabel()[0].GetValue())
+		}
+	}
+	if want := []string{"credential", "expired", "full", "peer", "quota"}; !slices.Equal(got, want) {
+		t.Errorf("there are %q, want %q", got, want)
 	}
 }
 

@@ -94,6 +94,7 @@ type health struct {
 // start begins to deliver. Only the first call counts.
 func (t *target) start() {
 	t.begin.Do(func() {
+		t.metrics.lost.WithLabelValues(t.config.Name) // from 0, or the first would be no increase, and alert nobody
 		ctx, stop := context.WithCancel(context.Background())
 		t.stop, t.done = stop, make(chan struct{})
 		go func() { defer close(t.done); t.run(ctx) }()

@@ -340,6 +340,9 @@ func TestWhatTheRecordForgetsIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		s := w.server().apply(config())
+		if n := len(s.series("usher_webhook_forgotten_total")); n != 1 {
+			t.Errorf("before it happens there are %d series that can increase, want 1", n)
+		}
 		w.happen("a")
 		time.Sleep(5 * time.Second)
 		s.apply(nil)

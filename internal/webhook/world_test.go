@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"usher"
 	"usher/internal/access"
@@ -193,20 +194,26 @@ func (s *server) status() webhook.Status {
 // metric is the sum of a metric of the one target.
 func (s *server) metric(name string) float64 {
 	s.w.Helper()
+	sum := 0.0
+	for _, m := range s.series(name) {
+		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+	}
+	return sum
+}
+
+// series are those of a metric.
+func (s *server) series(name string) []*dto.Metric {
+	s.w.Helper()
 	families, err := s.registry.Gather()
 	if err != nil {
 		s.w.Fatal(err)
 	}
-	sum := 0.0
 	for _, f := range families {
-		if f.GetName() != name {
-			continue
-		}
-		for _, m := range f.GetMetric() {
-			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		if f.GetName() == name {
+			return f.GetMetric()
 		}
 	}
-	return sum
+	return nil
 }
 
 // receiver takes events as a script says.
