@@ -168,7 +168,7 @@ func (a *Access) startRecord() {
 // be called gone.
 func (a *Access) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, work := range []func(context.Context){a.rooms.Run, a.sweepMarks, a.sweepSessions, a.expireVisits, a.follow, a.reviewStays} {
+	for _, work := range []func(context.Context){a.rooms.Run, a.rooms.RunForgetting, a.sweepMarks, a.sweepSessions, a.expireVisits, a.follow, a.reviewStays} {
 		wg.Go(func() { work(ctx) })
 	}
 	for _, at := range a.abroad.reach {

@@ -47,5 +47,5 @@ func (a *Access) Flush(ctx context.Context) error {
 
 // Sweep does once what has become due.
 func (a *Access) Sweep(ctx context.Context) error {
-	return errors.Join(a.rooms.Sweep(ctx), a.forgetMarks(ctx), a.forgetSessions(ctx))
+	return errors.Join(a.rooms.Sweep(ctx), a.rooms.Forget(ctx), a.forgetMarks(ctx), a.forgetSessions(ctx))
 }

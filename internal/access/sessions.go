@@ -238,12 +238,12 @@ func (a *Access) RenewSession(ctx context.Context, token usher.Secret, lifetime 
 			continue
 		}
 		r, err := a.rooms.Get(ctx, usher.RoomKey{App: s.App, ID: p.Room})
+		if errors.Is(err, room.ErrNotFound) || err == nil && r.Status == usher.RoomEnded {
+			refused = room.ErrEnded // and may have been forgotten since
+			continue
+		}
 		if err != nil {
 			return s, err
-		}
-		if r.Status == usher.RoomEnded {
-			refused = room.ErrEnded
-			continue
 		}
 		d, err := a.admitTo(ctx, s, r, p.Permissions, lifetime)
 		if err != nil {

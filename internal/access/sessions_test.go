@@ -166,13 +166,19 @@ func TestARenewedSessionIsDecidedAnew(t *testing.T) {
 func TestASessionIsRenewedForTheRoomsThatItStillOpens(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	a := newAccess(t, openStore(t), &bus.Local{}, func(c *access.Config) { c.Now = func() time.Time { return now } })
-	s, err := a.OpenSession(t.Context(), shop, ask("ann", writes, "over", "taken", "open"))
+	db := openStore(t)
+	a := newAccess(t, db, &bus.Local{}, func(c *access.Config) { c.Now = func() time.Time { return now } })
+	s, err := a.OpenSession(t.Context(), shop, ask("ann", writes, "over", "taken", "open", "forgotten"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	now = now.Add(10 * time.Minute) // ids have the system's time
-	if _, err := a.EndRoom(t.Context(), shop, "over", ""); err != nil {
+	for _, name := range []string{"over", "forgotten"} {
+		if _, err := a.EndRoom(t.Context(), shop, name, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Rooms().Forget(t.Context(), usher.RoomKey{App: usher.DefaultApp, ID: s.Rooms[3].ID}); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.RevokeSessions(t.Context(), shop, access.SessionTarget{User: "ann", Room: "taken"}, ""); err != nil {
@@ -183,7 +189,7 @@ func TestASessionIsRenewedForTheRoomsThatItStillOpens(t *testing.T) {
 	if err != nil || renewed.Expires.Sub(now.Add(time.Hour)).Abs() > time.Second {
 		t.Fatalf("renewed until %v, want an hour from %v; error %v", renewed.Expires, now, err)
 	}
-	for i, want := range []string{"room_ended", "session_revoked", ""} {
+	for i, want := range []string{"room_ended", "session_revoked", "", "room_not_found"} {
 		_, _, err := a.SessionPass(t.Context(), s.Token, s.Rooms[i].ID)
 		if want == "" && err != nil {
 			t.Errorf("the room that is open: %v", err)

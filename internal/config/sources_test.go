@@ -57,7 +57,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"policy.lifetime": "1h", "policy.maxLifetime": "2h", "policy.excess": "refuse", "policy.admission": "open", "policy.openRole": "viewer",
 		"limits.mint": "1/1s", "limits.room": "2/1s", "limits.claim": "3/1s", "limits.open": "4/1s", "limits.failed": "0",
 		"audit.mode": "strict", "audit.keepFor": "48h", "audit.keepBytes": "3000000000",
-		"rooms.grace": "1m", "rooms.lease": "1s", "rooms.unjoined": "1h", "rooms.implicit": "true", "rooms.seats": "7",
+		"rooms.grace": "1m", "rooms.lease": "1s", "rooms.unjoined": "1h", "rooms.keepFor": "24h", "rooms.implicit": "true", "rooms.seats": "7",
 		"vpaas.apiAddress": "https://vpaas.example.com/base/", "vpaas.caFile": ca, "vpaas.timeout": "3s",
 		"vpaas.credentials.clientId": "euopeke6qei65m5prjcvnqv2lq", "vpaas.credentials.privateKeyPath": key,
 		"agora.appId": digits, "agora.appCertificate": kept(certificate), "agora.secondaryCertificate": kept(secondary), "agora.tokenVersion": "006",
@@ -125,7 +125,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 			Claim: limit.Rate{Count: 3, Per: time.Second}, Open: limit.Rate{Count: 4, Per: time.Second}, Seek: limit.Rate{Count: 5, Per: time.Second},
 		},
 		Record: access.RecordConfig{Audit: access.Strict, KeepFor: 48 * time.Hour, KeepBytes: 3_000_000_000},
-		Rooms:  room.Config{Grace: time.Minute, Lease: time.Second, Unjoined: time.Hour, Implicit: true, Seats: 7},
+		Rooms:  room.Config{Grace: time.Minute, Lease: time.Second, Unjoined: time.Hour, KeepFor: 24 * time.Hour, Implicit: true, Seats: 7},
 		VPaaS: config.VPaaS{
 			APIAddress: "https://vpaas.example.com/base", CAFile: ca, Timeout: 3 * time.Second,
 			Credentials: config.Credentials{ClientID: "euopeke6qei65m5prjcvnqv2lq", PrivateKeyPath: key},

@@ -200,6 +200,36 @@ func (m *memory) Stranded(_ context.Context, alive []usher.ID, limit int) ([]ush
 	return first(stranded, limit), nil
 }
 
+func (m *memory) Ended(_ context.Context, before time.Time, limit int) ([]usher.RoomKey, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var ended []usher.RoomKey
+	for key, r := range m.rooms {
+		if r.Status == usher.RoomEnded && r.EndedAt.Before(before) {
+			ended = append(ended, key)
+		}
+	}
+	return first(ended, limit), nil
+}
+
+func (m *memory) Forget(_ context.Context, key usher.RoomKey) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch r, err := m.get(key); {
+	case err != nil:
+		return err
+	case r.Status != usher.RoomEnded:
+		return store.ErrNotEnded
+	}
+	delete(m.rooms, key)
+	for p := range m.participants {
+		if p.App == key.App && p.Room == key.ID {
+			delete(m.participants, p)
+		}
+	}
+	return nil
+}
+
 func order(a, b usher.ID) int {
 	if c := a.Time().Compare(b.Time()); c != 0 {
 		return c

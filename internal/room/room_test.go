@@ -19,6 +19,7 @@ const (
 	grace    = 45 * time.Second
 	lease    = 30 * time.Second
 	unjoined = 24 * time.Hour
+	keepFor  = 48 * time.Hour
 )
 
 var begin = time.Date(2026, time.November, 20, 8, 30, 0, 0, time.UTC)
@@ -55,7 +56,7 @@ func newHouse(t fataler) *house {
 
 // start begins a new process on the same store.
 func (h *house) start() {
-	h.Service = room.New(room.Config{Grace: grace, Lease: lease, Unjoined: unjoined}, room.Deps{
+	h.Service = room.New(room.Config{Grace: grace, Lease: lease, Unjoined: unjoined, KeepFor: keepFor}, room.Deps{
 		Store: h.db, IDs: h.ids, Random: rand.Reader, Now: func() time.Time { return h.now },
 		Logger: slog.New(slog.DiscardHandler), Node: h.ids.New(),
 		Changed: func(e store.Entry) {
@@ -453,8 +454,41 @@ func TestConfig(t *testing.T) {
 	if problems := room.DefaultConfig().Validate(); len(problems) > 0 {
 		t.Errorf("the defaults are refused: %v", problems)
 	}
-	if problems := (room.Config{Grace: 1, Lease: -1, Seats: -1}).Validate(); len(problems) != 4 {
+	if problems := (room.Config{Grace: 1, Lease: -1, Seats: -1, KeepFor: time.Hour}).Validate(); len(problems) != 5 {
 		t.Errorf("got %v, want a problem of each field", problems)
+	}
+}
+
+func TestWhatEndedIsForgottenWhenItsTimeIsOver(t *testing.T) {
+	h := newHouse(t)
+	over, goesOn := h.open(t, room.Spec{}), h.open(t, room.Spec{})
+	g, other := h.invite(t, over), h.invite(t, goesOn)
+	if _, err := h.End(h.ctx, over.Key(), "Over."); err != nil {
+		t.Fatal(err)
+	}
+	want := func(when string, there bool) {
+		t.Helper()
+		if err := h.Forget(h.ctx); err != nil {
+			t.Fatal(err)
+		}
+		wanted := map[bool]string{true: "room_ended", false: "room_not_found"}[there]
+		if _, kept := h.db.rooms[over.Key()]; kept != there {
+			t.Errorf("%s: the room is kept: %t, want %t", when, kept, there)
+		}
+		if got := code(t, h.claim(g)); got != wanted {
+			t.Errorf("%s: who claims a place in it gets %q, want %q", when, got, wanted)
+		}
+		if _, kept := h.db.participants[other.key]; !kept {
+			t.Errorf("%s: a participant of another room is gone", when)
+		}
+	}
+	h.pass(keepFor)
+	want("just before", true)
+	h.pass(time.Microsecond)
+	want("after", false)
+
+	if err := room.New(room.Config{}, room.Deps{Now: time.Now}).Forget(h.ctx); err != nil {
+		t.Errorf("where all is kept: %v", err)
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 const (
 	sweepEvery = time.Second
 	sweepBatch = 200
+	// What is forgotten is in nobody's way meanwhile.
+	forgetEvery = time.Minute
 )
 
 // Recover takes over the seats whose connections belonged to a process that is
@@ -76,6 +78,42 @@ func (s *Service) Sweep(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// RunForgetting forgets rooms until ctx ends.
+func (s *Service) RunForgetting(ctx context.Context) {
+	tick := time.NewTicker(forgetEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.Forget(ctx); err != nil && ctx.Err() == nil {
+			s.Logger.Error("forgetting rooms that have ended failed; it is tried again", "error", err)
+		}
+	}
+}
+
+// Forget forgets the rooms that ended long enough ago, with all that was in them.
+func (s *Service) Forget(ctx context.Context) error {
+	keep := s.config.KeepFor
+	for keep > 0 {
+		keys, err := s.Store.Ended(ctx, clock(s.Now).Add(-keep), sweepBatch)
+		if err == nil {
+			err = together(keys, func(key usher.RoomKey) error {
+				if err := s.Store.Forget(ctx, key); !errors.Is(err, store.ErrNotFound) {
+					return err
+				}
+				return nil // another node was faster
+			})
+		}
+		if err != nil || len(keys) < sweepBatch {
+			return wrap("forget", err)
+		}
+	}
+	return nil
 }
 
 func (s *Service) sweepParticipants(ctx context.Context) (int, error) {

@@ -40,6 +40,8 @@ var (
 	// ErrDelete is returned by a change function to have the record deleted, where
 	// the contract says that it can.
 	ErrDelete = errors.New("delete the record")
+	// ErrNotEnded: it can be forgotten only when it has ended.
+	ErrNotEnded = errors.New("has not ended")
 	// ErrFull: there may be no more of them.
 	ErrFull = errors.New("full")
 	// ErrClosed: the store was closed.
@@ -105,6 +107,15 @@ type Rooms interface {
 	// Stranded returns participants that are held by a socket of any node but
 	// the given ones: those of a process that is no more.
 	Stranded(ctx context.Context, alive []usher.ID, limit int) ([]usher.ParticipantKey, error)
+
+	// Ended returns rooms that ended before then, those that did so first at the
+	// beginning.
+	Ended(ctx context.Context, before time.Time, limit int) ([]usher.RoomKey, error)
+	// Forget deletes a room that has ended, with its participants, members,
+	// invites and document. It returns ErrNotFound without a room, and
+	// ErrNotEnded. After any other error some of that may be gone, and the room
+	// be there, to be forgotten again.
+	Forget(ctx context.Context, key usher.RoomKey) error
 }
 
 // Entry is a participant and its room.

@@ -61,6 +61,7 @@ func newDB(db store.DB, now func() time.Time, max int) *DB {
 	}
 	d.clients = &clients{db.Clients(), newTable[usher.ID, usher.Client](d, max, now)}
 	d.members = &members{db.Members(), newTable[memberKey, membership](d, max, now)}
+	d.rooms.members = d.members
 	d.once = &once{db.Once(), newTable[string, store.Mark](d, max, now)}
 	return d
 }

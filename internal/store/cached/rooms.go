@@ -11,8 +11,9 @@ import (
 // rooms keeps rooms by their keys. Of participants it keeps nothing.
 type rooms struct {
 	store.Rooms
-	kept  *table[usher.RoomKey, usher.Room]
-	names *names
+	kept    *table[usher.RoomKey, usher.Room]
+	names   *names
+	members *members
 }
 
 var _ store.Rooms = (*rooms)(nil)
@@ -59,6 +60,15 @@ func (s *rooms) Enter(ctx context.Context, p usher.Participant, change func(ushe
 func (s *rooms) Change(ctx context.Context, key usher.ParticipantKey, change func(store.Entry) (store.Entry, error)) (store.Entry, error) {
 	defer s.kept.writing(usher.RoomKey{App: key.App, ID: key.Room})()
 	return s.Rooms.Change(ctx, key, change)
+}
+
+// Forget implements [store.Rooms].
+func (s *rooms) Forget(ctx context.Context, key usher.RoomKey) error {
+	defer s.members.kept.forget(func(m membership) bool {
+		return m.is && m.member.App == key.App && m.member.Room == key.ID
+	})
+	defer s.kept.writing(key)()
+	return s.Rooms.Forget(ctx, key)
 }
 
 // names is which room was found by a name. It may have another name by now, or

@@ -210,6 +210,34 @@ var crashes = map[string]crash{
 			return r.Status == usher.RoomEnded
 		},
 	},
+	"a room is forgotten": {
+		before: func(s *scene) {
+			makeRoom(s)
+			s.must(s.clear.Invites().Create(s.ctx, usher.Invite{App: s.room.App, Room: s.room.ID, ID: s.ids.New(), Code: usher.Secret("code").Digest()}))
+			s.must(s.clear.Members().Put(s.ctx, usher.Member{App: s.room.App, Room: s.room.ID, Identity: "user:ann"}))
+			s.must(s.clear.Documents().Append(s.ctx, s.room.Key(), store.Entries{First: 1, Last: 2, At: moment, Body: []byte("a")}))
+			_, err := s.clear.Rooms().Update(s.ctx, s.room.Key(), func(r usher.Room) (usher.Room, error) {
+				r.Status, r.Due, r.EndedAt = usher.RoomEnded, time.Time{}, moment
+				return r, nil
+			})
+			s.must(err)
+		},
+		run: func(s *scene, db store.DB) error { return db.Rooms().Forget(s.ctx, s.room.Key()) },
+		after: func(s *scene) bool {
+			ended, err := s.clear.Rooms().Ended(s.ctx, moment.Add(time.Hour), 0)
+			s.must(err)
+			there := roomThere(s)
+			s.agree("found to be forgotten", len(ended) == 1, there)
+			if there { // it can be done again
+				s.must(s.clear.Rooms().Forget(s.ctx, s.room.Key()))
+			}
+			_, err = s.clear.Rooms().Participant(s.ctx, s.p.Key())
+			s.agree("participant", s.there(err), false)
+			_, err = s.clear.Invites().ByCode(s.ctx, usher.Secret("code").Digest())
+			s.agree("invite", s.there(err), false)
+			return !there
+		},
+	},
 	"a participant is made and sits down": {
 		before: func(s *scene) { s.must(s.clear.Rooms().Create(s.ctx, s.room)) },
 		run: func(s *scene, db store.DB) error {

@@ -16,10 +16,11 @@ var _ store.Rooms = rooms{}
 
 // The indexes of rooms.
 const (
-	roomSort  = "room"
-	dueRooms  = "due-rooms"
-	slotName  = "name"
-	roomLists = "rooms"
+	roomSort   = "room"
+	dueRooms   = "due-rooms"
+	endedRooms = "ended-rooms"
+	slotName   = "name"
+	roomLists  = "rooms"
 )
 
 var roomKind = kind[usher.Room]{
@@ -57,6 +58,9 @@ var roomKind = kind[usher.Room]{
 		}
 		if !r.Due.IsZero() {
 			list = append(list, entry{slot: "due", hash: sharded(dueRooms, string(r.ID)), order: order(r.Due)})
+		}
+		if r.Status == usher.RoomEnded {
+			list = append(list, entry{slot: "ended", hash: sharded(endedRooms, string(r.ID)), order: order(r.EndedAt)})
 		}
 		return list
 	},
@@ -211,9 +215,11 @@ func (s rooms) DueRooms(ctx context.Context, now time.Time, limit int) ([]usher.
 	}
 	defer done()
 	fs, err := s.db.overdue(ctx, s.db.own, dueRooms, order(now)+beyond, limit)
-	return keysOf(fs, err, func(f found) usher.RoomKey {
-		return usher.RoomKey{App: f.head.text("app"), ID: usher.ID(f.head.text("id"))}
-	})
+	return keysOf(fs, err, foundRoom)
+}
+
+func foundRoom(f found) usher.RoomKey {
+	return usher.RoomKey{App: f.head.text("app"), ID: usher.ID(f.head.text("id"))}
 }
 
 // keysOf returns what of found records is asked for.

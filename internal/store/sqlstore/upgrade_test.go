@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -74,6 +75,11 @@ var earlier = map[int64]struct {
 			list, err := db.Attachments().Of(ctx, usher.DefaultApp, "user:a")
 			return fmt.Sprint(len(list), list[0].ID), err
 		}, "1a1"},
+	70: {[]string{`INSERT INTO rooms VALUES ('default','r2',1,'','ephemeral','ended','client:c1','',0,0,NULL,NULL,NULL,1,1,'over',NULL,2)`},
+		func(ctx context.Context, db *sqlstore.DB) (string, error) {
+			keys, err := db.Rooms().Ended(ctx, time.UnixMicro(2), 5)
+			return fmt.Sprint(keys), err
+		}, "[{default r2}]"},
 }
 
 func readFirst(ctx context.Context, db *sqlstore.DB) (string, error) {

@@ -14,6 +14,8 @@ type document struct {
 	*suite
 	room usher.RoomKey
 	log  []store.Entries // all that was ever written
+	// snapshots are those that it was seen to begin with.
+	snapshots []usher.ID
 }
 
 func (s *suite) document() *document {

@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(*testing.T) store.DB) {
 		{"Rooms", roomTests},
 		{"Participants", participantTests},
 		{"Due", dueTests},
+		{"Forget", forgetTests},
 		{"Clients", clientTests},
 		{"Keys", keyTests},
 		{"Once", onceTests},
