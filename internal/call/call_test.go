@@ -1,6 +1,7 @@
 package call_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -98,6 +99,45 @@ func TestReasonHidesNothing(t *testing.T) {
 	}
 	if got, want := w.state(), []string{"c1 ended replaced missed"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// Whoever does something to a call that is over is told how it ended, also by
+// itself and before anybody noticed.
+func TestWhoIsLateIsToldHowTheCallEnded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		before []string
+		late   func(*world) error
+		want   usher.CallReason
+	}{
+		"accepting what was cancelled": {
+			[]string{"ann1 invites bob c1", "ann1 cancels bob c1"},
+			func(w *world) error { _, err := w.Accept(w.ctx, w.device("bob1"), "ann", "c1", ""); return err },
+			usher.CallCancelled,
+		},
+		"inviting what was declined": {
+			[]string{"ann1 invites bob c1", "bob1 rejects ann c1"},
+			func(w *world) error {
+				_, err := w.Invite(w.ctx, w.device("ann1"), call.Invitation{ID: "c1", To: "bob"})
+				return err
+			},
+			usher.CallRejected,
+		},
+		"connecting when it is too late": {
+			[]string{"ann1 invites bob c1", "bob1 accepts ann c1", "1h"},
+			func(w *world) error { _, err := w.Connected(w.ctx, w.device("bob1"), "ann", "c1"); return err },
+			usher.ICETimeout,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, newMemory())
+			w.must(tt.before...)
+			err := tt.late(w)
+			over, ok := errors.AsType[*call.OverError](err)
+			if !ok || over.Reason != tt.want || !errors.Is(err, call.ErrOver) {
+				t.Errorf("got %v, want that it ended for %s", err, tt.want)
+			}
+		})
 	}
 }
 

@@ -28,6 +28,14 @@ var (
 	ErrNotYours = usher.Errorf(usher.Forbidden, "not_your_call", "That is for the other side of the call to do.")
 )
 
+// OverError is [ErrOver] with why the call ended, for who was away then.
+type OverError struct{ Reason usher.CallReason }
+
+func (e *OverError) Error() string { return ErrOver.Error() }
+
+// Unwrap returns [ErrOver].
+func (e *OverError) Unwrap() error { return ErrOver }
+
 // Device is whoever does something, at one device.
 type Device struct {
 	App  string
@@ -212,7 +220,7 @@ func (m moment) meet(c usher.Call, d Device, in Invitation) (step, error) {
 	caller := c.Caller.User == d.User
 	if !c.Live() {
 		if c.ID == in.ID || c.Merged == in.ID {
-			return step{call: c}, ErrOver
+			return step{call: c}, &OverError{c.Reason}
 		}
 		return step{call: c}, nil
 	}
@@ -292,7 +300,7 @@ func (m moment) accept(c usher.Call, d Device, payload string) (step, error) {
 func (m moment) answering(c usher.Call, d Device) (again bool, err error) {
 	switch {
 	case !c.Live():
-		return false, ErrOver
+		return false, &OverError{c.Reason}
 	case d.User != c.Callee.User:
 		return false, ErrNotYours
 	case c.Answered() && d.ID != c.Callee.Device:
@@ -332,7 +340,7 @@ func (m moment) ignore(c usher.Call, d Device) (step, error) {
 func (m moment) connect(c usher.Call, d Device) (step, error) {
 	switch {
 	case !c.Live():
-		return step{call: c}, ErrOver
+		return step{call: c}, &OverError{c.Reason}
 	case c.Ringing():
 		return step{call: c}, ErrState
 	}

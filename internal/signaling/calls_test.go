@@ -321,6 +321,14 @@ func TestADeviceThatDoesNotComeBackEndsItsCall(t *testing.T) {
 		if c := callOf(t, ann.want("call.hangup"), "", "c"); c["reason"] != "connection_lost" {
 			t.Errorf("ann is told %v", c)
 		}
+
+		// Who comes back too late is told how it ended.
+		bob = w.connect("bob")
+		bob.send(`{"action":"call.connected","callId":"c","to":"ann","id":"2"}`)
+		m := bob.want("error")
+		if c, _ := m["call"].(map[string]any); m["ref"] != "2" || c["state"] != "ended" || c["reason"] != "connection_lost" {
+			t.Errorf("bob is told %v", m)
+		}
 	})
 }
 

@@ -3,6 +3,7 @@ package signaling
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"usher"
+	"usher/internal/call"
 	"usher/internal/httpd"
 	"usher/internal/identity"
 	"usher/internal/limit"
@@ -355,6 +357,9 @@ func (l *link) fail(e *envelope, err error) {
 	}
 	if validCallID(e.callID) {
 		m.CallID = string(e.callID)
+	}
+	if over, ok := errors.AsType[*call.OverError](err); ok {
+		m.Call = &callPayload{State: "ended", Reason: over.Reason}
 	}
 	if room, err := usher.ParseID(string(e.room)); err == nil {
 		m.Room = string(room)

@@ -24,11 +24,12 @@ const (
 
 // message is one of the server's own, but for those of calls and what is relayed.
 type message struct {
-	Action  string `json:"action"`
-	Ref     string `json:"ref,omitempty"`
-	Room    string `json:"room,omitempty"`
-	CallID  string `json:"callId,omitempty"`
-	Payload any    `json:"payload,omitempty"`
+	Action  string       `json:"action"`
+	Ref     string       `json:"ref,omitempty"`
+	Room    string       `json:"room,omitempty"`
+	CallID  string       `json:"callId,omitempty"`
+	Call    *callPayload `json:"call,omitempty"`
+	Payload any          `json:"payload,omitempty"`
 }
 
 func (m message) prepare() socket.Prepared { return socket.Prepare(marshal(m)) }
