@@ -140,11 +140,22 @@ func TestACallOfTheAppGoesOnAfterAReloadAndARestart(t *testing.T) {
 	ben.talks()
 	ann.talks()
 
+	// Without a server they talk on. What one turns off meanwhile the other is told
+	// once there is one again: the call goes on there, too, and both are in it.
 	a.s.Stop()
-	a.s.Restart()
 	ann.talks()
 	ben.talks()
-	ann.run(`await until('the connection', () => !document.querySelector('.top'))`, nil, nil)
+	ann.click(button("Mute the microphone"))
+	a.s.Restart()
+	ben.sees(`.tag >> text=muted`)
+	ben.click(button("Turn the camera off"))
+	ann.sees(`.nobody`)
+	ben.click(button("Turn the camera on"))
+	ann.gone(`.nobody`)
+	ann.click(button("Unmute the microphone"))
+	ben.gone(`.tag >> text=muted`)
+	ann.talks()
+	ben.talks()
 	ann.click(button("Hang up"))
 	ben.told("user_hangup", "The call with Ann has ended.")
 }

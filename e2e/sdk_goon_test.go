@@ -46,7 +46,7 @@ func TestCallsGoOnThroughTheSDKAfterARestart(t *testing.T) {
 	if got := d.ask("reason", who{"name": "ann"}); got != "rejected" {
 		t.Errorf("ann's call ended for %q", got)
 	}
-	if got := d.ask("goOn", who{"name": "ann", "saved": saved}); got != "call_over" {
+	if got := d.ask("goOn", who{"name": "ann", "saved": saved}); got != "call_over rejected" {
 		t.Errorf("going on with a call that is over: %q", got)
 	}
 }

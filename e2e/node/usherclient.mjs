@@ -140,7 +140,7 @@ serve(
             end();
         },
         saved: ({name}) => JSON.parse(JSON.stringify(person(name).calls.at(-1).saved)),
-        goOn: ({name, saved}) => code(person(name).client.calls.goOn(saved)),
+        goOn: ({name, saved}) => person(name).client.calls.goOn(saved).then(() => '', ({code, reason}) => `${code} ${reason}`),
         /** drop breaks the connection off, as a lost network does, and waits until it is back. */
         async drop({name}) {
             const p = person(name);

@@ -14,6 +14,8 @@ export interface CallEvents {
   ringing: undefined;
   /** With what the other side sent along, or this one did. */
   accepted: { readonly payload: unknown };
+  /** The call goes on in a new session: what the other side relayed meanwhile was not heard. */
+  rejoined: undefined;
   ended: { readonly reason: string; readonly elsewhere: boolean };
 }
 
@@ -248,12 +250,13 @@ export class Call extends Emitter<CallEvents> {
     for (;;) {
       try {
         await this.#repeat();
+        if (claim === this.#claims && this.state !== 'ended') this.emit('rejoined', undefined);
         return;
       } catch (thrown) {
         const error = asUsherError(thrown, 'unknown_error');
         if (this.#state === 'ended' || claim !== this.#claims || error.code === 'connection_lost') return; // the next session claims it
         if ((error.final && !elsewhere.has(error.code)) || this.env.now() >= until) {
-          this.end(error.code === 'call_over' ? 'user_hangup' : 'connection_lost'); // the others ended it meanwhile, or nobody knows
+          this.end(error.reason ?? 'connection_lost'); // it ended meanwhile, or nobody knows
           return;
         }
       }
@@ -338,12 +341,12 @@ export class Calls extends Emitter<CallsEvents> {
   /**
    * goOn takes a call up again in a page that was loaded anew, or started after
    * it had crashed: `call.saved` is what the page before has kept. Connect first.
-   * It rejects with call_over if there is no call any more; else connect the media anew.
+   * It rejects with call_over, and how it ended, if there is no call any more; else connect the media anew.
    */
   async goOn(saved: SavedCall): Promise<Call> {
     const call = this.#calls.get(saved.id) ?? this.#add({ ...saved, saved });
     await call.claim();
-    if (call.state === 'ended') throw new UsherError('call_over', 'The call is over.', { final: true });
+    if (call.state === 'ended') throw new UsherError('call_over', 'The call is over.', { final: true, reason: call.reason });
     return call;
   }
 

@@ -83,7 +83,7 @@ export class Client {
 }
 
 function accepted(call: Call): Promise<void> {
-  const over = (): UsherError => new UsherError('call_over', `The call is over: ${call.reason ?? 'unknown_error'}.`);
+  const over = (): UsherError => new UsherError('call_over', `The call is over: ${call.reason ?? 'unknown_error'}.`, { final: true, reason: call.reason });
   if (call.state === 'ended') return Promise.reject(over());
   return new Promise((resolve, reject) => {
     call.on('accepted', () => resolve());

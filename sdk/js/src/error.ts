@@ -15,6 +15,8 @@ export interface ErrorDetails {
   readonly fields?: readonly FieldProblem[] | undefined;
   /** By which the request is found in the server's log. */
   readonly requestId?: string | undefined;
+  /** How a call ended that is over. */
+  readonly reason?: string | undefined;
   readonly cause?: unknown;
 }
 
@@ -39,6 +41,8 @@ export class UsherError extends Error {
   readonly fields: readonly FieldProblem[];
   /** By which the request is found in the server's log. */
   readonly requestId: string | undefined;
+  /** With the code call_over: how the call ended, as in its 'ended', where that is known. */
+  readonly reason: string | undefined;
 
   constructor(
     readonly code: string,
@@ -52,6 +56,7 @@ export class UsherError extends Error {
     this.retryAfter = details.retryAfter;
     this.fields = details.fields ?? [];
     this.requestId = details.requestId;
+    this.reason = details.reason;
   }
 }
 

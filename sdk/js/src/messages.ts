@@ -117,7 +117,7 @@ export type Incoming =
   | { readonly kind: 'auth'; readonly expiresIn: number }
   | { readonly kind: 'pong' }
   | { readonly kind: 'ack'; readonly message: Ack }
-  | { readonly kind: 'error'; readonly ref: string | undefined; readonly code: string; readonly text: string; readonly retryAfter: number | undefined }
+  | { readonly kind: 'error'; readonly ref: string | undefined; readonly code: string; readonly text: string; readonly retryAfter: number | undefined; readonly reason: string | undefined }
   | { readonly kind: 'presence'; readonly userId: string; readonly status: Status }
   | { readonly kind: 'contacts' }
   | { readonly kind: 'call'; readonly message: CallEvent }
@@ -187,12 +187,14 @@ function isHello(payload: unknown): payload is Hello {
 
 function asError(raw: Fields, { code, message, retryAfter }: Fields): Incoming | undefined {
   if (typeof code !== 'string') return undefined;
+  const { reason } = isFields(raw['call']) ? raw['call'] : {};
   return {
     kind: 'error',
     ref: typeof raw['ref'] === 'string' ? raw['ref'] : undefined,
     code,
     text: typeof message === 'string' ? message : code,
     retryAfter: isCount(retryAfter) ? retryAfter : undefined,
+    reason: typeof reason === 'string' ? reason : undefined,
   };
 }
 

@@ -243,7 +243,7 @@ export class Signal extends Emitter<SignalEvents> {
 
   #refused(e: Extract<Incoming, { readonly kind: 'error' }>): void {
     const passing = ['unavailable', 'internal', 'rate_limited', 'unreachable', 'too_many_connections'];
-    const error = new UsherError(e.code, e.text, { retryAfter: e.retryAfter, final: !passing.includes(e.code) });
+    const error = new UsherError(e.code, e.text, { retryAfter: e.retryAfter, reason: e.reason, final: !passing.includes(e.code) });
     if (e.code === 'restarting') this.#back = e.retryAfter;
     else if (this.#state !== 'open') this.#refusal = error;
     else if (e.ref === undefined || !this.#requests.fail(e.ref, error)) this.emit('refused', error);

@@ -188,6 +188,8 @@ test('a call whose device the server has not missed yet is asked for again, and 
   o.happens('call.accept', call.id, { state: 'accepted' });
   call.connected();
   o.server.socket.acks('call.connected');
+  let back = 0;
+  call.on('rejoined', () => back++);
   await o.another();
   for (let i = 0; i < 3; i++) {
     o.server.socket.refuses('call.connected', 'call_taken');
@@ -195,12 +197,14 @@ test('a call whose device the server has not missed yet is asked for again, and 
     o.server.socket.says({ action: 'pong' });
   }
   assert.equal(o.server.socket.count('call.connected'), 4);
-  assert.equal(call.state, 'accepted');
+  assert.deepEqual([call.state, back], ['accepted', 0]);
   o.server.socket.acks('call.connected');
-  await o.another();
-  o.server.socket.refuses('call.connected', 'call_over');
   await settled();
-  assert.deepEqual(o.told, ['accepted', 'ended user_hangup']);
+  assert.equal(back, 1);
+  await o.another();
+  o.server.socket.refuses('call.connected', 'call_over', 'too_long');
+  await settled();
+  assert.deepEqual(o.told, ['accepted', 'ended too_long']);
 
   const never = await open();
   const taken = await never.dial();
@@ -230,8 +234,11 @@ test('a page that is loaded again goes on with its call', async () => {
   assert.equal(same.reason, 'user_hangup');
 
   const over = o.calls.goOn(saved);
+  o.server.socket.refuses('call.connected', 'call_over', 'user_hangup');
+  await assert.rejects(over, { code: 'call_over', reason: 'user_hangup' });
+  const unknown = o.calls.goOn(saved);
   o.server.socket.refuses('call.connected', 'call_not_found');
-  await assert.rejects(over, { code: 'call_over' });
+  await assert.rejects(unknown, { code: 'call_over', reason: 'connection_lost' });
 });
 
 test('events of calls that are not here do nothing, and the end of the client ends all', async () => {

@@ -162,8 +162,9 @@ export class FakeSocket implements Socket {
   }
 
   /** refuses answers it with an error. */
-  refuses(action: string, code: string): void {
-    this.says({ action: 'error', ref: this.last(action).id, payload: { code, message: `${code}.` } });
+  refuses(action: string, code: string, reason?: string): void {
+    const call = reason === undefined ? undefined : { state: 'ended', reason };
+    this.says({ action: 'error', ref: this.last(action).id, call, payload: { code, message: `${code}.` } });
   }
 }
 

@@ -66,7 +66,9 @@ export class Phone extends Store<PhoneState> {
     // What rang before there was a telephone rings now.
     for (const call of client.calls.list()) if (!call.outgoing && call.state === 'ringing') this.#incoming(call);
     client.signal.on('message', (message) => {
-      if (message.action === 'media.state' && message.callId === this.#call?.id) this.#change({ theirs: sends(message.payload) });
+      if (message.action !== 'media.state' || message.callId !== this.#call?.id) return;
+      this.#change({ theirs: sends(message.payload) });
+      if ((message.payload as { readonly back?: unknown } | null)?.back === true) this.#tell({ again: true });
     });
     devices.subscribe(() => this.#tell());
     addEventListener('pagehide', () => this.#keep());
@@ -77,9 +79,14 @@ export class Phone extends Store<PhoneState> {
     const kept = tab.read<Kept>('call');
     if (kept === undefined) return;
     const turn = this.#begin(kept.peer, kept.saved.outgoing, 'reconnecting', kept.since);
-    const [call] = await Promise.all([this.#client.calls.goOn(kept.saved).catch(() => undefined), this.#devices.open('call')]);
-    if (turn !== this.#turn) return void call?.hangup().catch(() => {});
-    if (call === undefined) return this.#end('connection_lost');
+    let call: Call;
+    try {
+      [call] = await Promise.all([this.#client.calls.goOn(kept.saved), this.#devices.open('call')]);
+    } catch (thrown) {
+      if (turn === this.#turn) this.#end(reasonOf(thrown));
+      return;
+    }
+    if (turn !== this.#turn) return void call.hangup().catch(() => {});
     if (call.state !== 'accepted') this.#change({ phase: 'calling' });
     this.#have(call);
   }
@@ -166,6 +173,9 @@ export class Phone extends Store<PhoneState> {
     call.on('accepted', accepted);
     if (call.rang) rings();
     if (call.state === 'accepted' && call.outgoing) accepted();
+    call.on('rejoined', () => {
+      if (now()) this.#tell({ back: true }); // what was said meanwhile was not heard
+    });
     call.on('ended', ({ reason, elsewhere }) => {
       if (now()) this.#end(elsewhere ? 'taken' : reason);
     });
@@ -215,14 +225,14 @@ export class Phone extends Store<PhoneState> {
     tab.write('call', current === undefined || saved === undefined ? undefined : ({ saved, peer: current.peer, since: current.since } satisfies Kept));
   }
 
-  /** tell lets the other side show whether one is muted. */
-  #tell(): void {
+  /** tell lets the other side show whether one is muted, when it changes. Who is back asks it to tell the same. */
+  #tell({ back = false, again = back }: { readonly back?: boolean; readonly again?: boolean } = {}): void {
     const { on, has } = this.#devices.state;
     const state = { audio: on.audio && has.audio, video: on.video && has.video } satisfies Sends;
     const text = JSON.stringify(state);
-    if (this.#call?.state !== 'accepted' || this.#media === undefined || text === this.#told) return;
+    if (this.#call?.state !== 'accepted' || this.#media === undefined || (text === this.#told && !again)) return;
     this.#told = text;
-    this.#call.send('media.state', state);
+    this.#call.send('media.state', back ? { ...state, back } : state);
   }
 
   #end(reason: string, mine = false): void {
@@ -256,5 +266,5 @@ export function shown(tracks: readonly RemoteTrack[]): { readonly camera: MediaS
 
 function reasonOf(thrown: unknown): string {
   if (!(thrown instanceof UsherError)) return 'unknown_error';
-  return thrown.code === 'call_taken' ? 'taken' : thrown.code;
+  return thrown.code === 'call_taken' ? 'taken' : (thrown.reason ?? thrown.code);
 }
