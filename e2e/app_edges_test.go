@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -58,6 +59,42 @@ func TestABrokenAddressOfTheAppStillHasAPage(t *testing.T) {
 		p.drive(`await page.route('**/assets/'+arg.part+'-*.js', route => route.abort());
 			await page.goto(new URL(arg.path, page.url()).href)`, map[string]string{"part": part, "path": path}, nil)
 		p.sees(`role=alert >> text=That did not work`)
+	}
+}
+
+// Whoever looks at an address where nothing is, is told so and led back; a
+// program gets an answer that it can read.
+func TestAWrongAddressOfTheAppSaysSo(t *testing.T) {
+	t.Parallel()
+	a := openApp(t, options{})
+	p := a.visit("lost", "/nonsense")
+	for _, path := range []string{"/nonsense", "/rooms/nonsense", "/join/nonsense", "/room/a/b", "/console/rooms/a/b"} {
+		var status int
+		p.drive(`return (await page.goto(new URL(arg, page.url()).href)).status()`, path, &status)
+		if status != http.StatusNotFound {
+			t.Errorf("%s: got status %d", path, status)
+		}
+		if path == "/console/rooms/a/b" {
+			p.sees(button("Sign in"))
+			continue
+		}
+		p.sees(`role=heading[name="There is nothing at this address"]`)
+	}
+	for _, path := range []string{"/console/nonsense", "/console/health/nonsense"} {
+		operator := a.visit(path, path)
+		operator.fill("input", "Olga")
+		operator.click(button("Sign in"))
+		operator.sees(`role=heading[name="There is nothing at this address"]`)
+		operator.click(`role=link[name="To the overview"]`)
+		operator.sees(`role=heading[name="Overview"]`)
+	}
+	p.call("goto", map[string]string{"page": p.name, "url": a.s.HTTP + "/nonsense"}, nil)
+	p.click(`role=link[name="Back to the start"]`)
+	p.sees(button("Sign in"))
+	p.quiet("404")
+
+	if got := a.s.must(http.StatusNotFound, http.MethodGet, "/nonsense", ""); !strings.Contains(got.Body, `"code":"route_not_found"`) {
+		t.Errorf("a program gets %s", got.Body)
 	}
 }
 

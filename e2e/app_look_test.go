@@ -139,6 +139,10 @@ func TestEveryPageOfTheAppCanBeUsedByEverybody(t *testing.T) {
 	ann.click(button("Back to the start"))
 	ann.finds("Ben", "online")
 	ann.looks("home")
+
+	lost := a.visit("lost", "/nonsense")
+	lost.sees(`role=heading[name="There is nothing at this address"]`)
+	lost.looks("nowhere")
 }
 
 // What is done with a mouse is done with a keyboard, too.

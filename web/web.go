@@ -16,6 +16,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -116,9 +117,10 @@ func (w *Web) add(name string, content []byte) {
 }
 
 // Dialect returns the routes of the page: those that it has itself, and its
-// files. All else keeps the answer of the API.
+// files. A browser gets the page also where nothing is, which it then says; a
+// program keeps the answer of the API.
 func (w *Web) Dialect() httpd.Dialect {
-	d := httpd.Dialect{Name: "web", Header: w.header}
+	d := httpd.Dialect{Name: "web", Header: w.header, Pages: true, Fail: w.fail}
 	for _, path := range []string{"/{$}", "/join", "/room/{room}", "/signed-in", "/console", "/console/{page}", "/console/{page}/{item}"} {
 		d.Routes = append(d.Routes, httpd.Route{Pattern: "GET " + path, Caller: httpd.Anyone, Handle: w.index})
 	}
@@ -157,20 +159,41 @@ func (w *Web) serve(rw http.ResponseWriter, r *http.Request, name, caching strin
 	if f == nil {
 		return usher.Errorf(usher.NotFound, "route_not_found", "Nothing is served at this path.")
 	}
+	best := f.describe(rw.Header(), r, caching)
+	rw.Header().Set("ETag", best.tag)
+	http.ServeContent(rw, r, name, time.Time{}, bytes.NewReader(best.content))
+	return nil
+}
+
+// fail answers a browser that is at a wrong address with the page.
+func (w *Web) fail(rw http.ResponseWriter, r *http.Request, err *usher.Error) {
+	if err.Kind != usher.NotFound || !httpd.WantsPage(r) {
+		httpd.Problem(rw, r, err)
+		return
+	}
+	best := w.files[index].describe(rw.Header(), r, "no-cache")
+	rw.Header().Add("Vary", "Accept")
+	rw.Header().Set("Content-Length", strconv.Itoa(len(best.content)))
+	rw.WriteHeader(http.StatusNotFound)
+	if r.Method != http.MethodHead {
+		_, _ = rw.Write(best.content) // who is gone needs no page
+	}
+}
+
+// describe says in an answer's header what is sent of a file, and returns it:
+// the best form that the caller takes.
+func (f *file) describe(h http.Header, r *http.Request, caching string) form {
 	best := 0
 	for best < len(encodings)-1 && (f.forms[best].content == nil || !accepts(r, encodings[best].name)) {
 		best++
 	}
-	h := rw.Header()
 	h.Set("Content-Type", f.mediaType)
 	h.Set("Cache-Control", caching)
 	h.Add("Vary", "Accept-Encoding")
-	h.Set("ETag", f.forms[best].tag)
 	if encoding := encodings[best].name; encoding != "" {
 		h.Set("Content-Encoding", encoding)
 	}
-	http.ServeContent(rw, r, name, time.Time{}, bytes.NewReader(f.forms[best].content))
-	return nil
+	return f.forms[best]
 }
 
 // accepts reports whether the caller takes an encoding. Whoever weighs them is

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"usher"
 	"usher/internal/httpd"
 	"usher/web"
 )
@@ -90,6 +91,34 @@ func TestWhatIsNotOfThePageIsRefused(t *testing.T) {
 	for _, path := range []string{"/assets/other.js", "/assets/.gitignore", "/assets/..", "/assets/%2e%2e%2findex.html", "/assets/app-1a2b.js.br"} {
 		if got, err := get(t, web.Config{Files: page}, path, nil); err == nil && got.Code == http.StatusOK {
 			t.Errorf("%s: got %q", path, got.Body)
+		}
+	}
+}
+
+func TestABrowserAtAWrongAddressGetsThePage(t *testing.T) {
+	w, err := web.New(web.Config{Files: page})
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := usher.Errorf(usher.NotFound, "route_not_found", "Nothing is served at this path.")
+	for name, tt := range map[string]struct {
+		method, accept string
+		err            *usher.Error
+		status         int
+		mediaType      string
+		page           bool
+	}{
+		"a browser":              {http.MethodGet, "text/html,*/*;q=0.8", missing, 404, "text/html; charset=utf-8", true},
+		"a browser's first look": {http.MethodHead, "text/html,*/*;q=0.8", missing, 404, "text/html; charset=utf-8", false},
+		"a program":              {http.MethodGet, "*/*", missing, 404, "application/problem+json", false},
+		"another refusal":        {http.MethodGet, "text/html", usher.Errorf(usher.Forbidden, "host_not_local", "No."), 403, "application/problem+json", false},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), tt.method, "/nonsense", nil)
+		r.Header.Set("Accept", tt.accept)
+		got := httptest.NewRecorder()
+		w.Dialect().Fail(got, r, tt.err)
+		if got.Code != tt.status || got.Header().Get("Content-Type") != tt.mediaType || strings.Contains(got.Body.String(), "the page") != tt.page {
+			t.Errorf("%s: got status %d, %s: %s", name, got.Code, got.Header().Get("Content-Type"), got.Body)
 		}
 	}
 }

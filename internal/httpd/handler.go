@@ -93,16 +93,28 @@ type server struct {
 }
 
 // owner is the dialect that answers where no route does: the one that the path
-// lies under, or ours.
-func (s *server) owner(path string) Dialect {
+// lies under, that of pages for who wants one, or ours.
+func (s *server) owner(r *http.Request) Dialect {
 	for _, d := range s.dialects {
 		for _, prefix := range d.Under {
-			if strings.HasPrefix(path, prefix) {
+			if strings.HasPrefix(r.URL.Path, prefix) {
 				return d
 			}
 		}
 	}
+	for _, d := range s.dialects {
+		if d.Pages && WantsPage(r) {
+			return d
+		}
+	}
 	return Dialect{Name: "usher"}
+}
+
+// WantsPage reports whether somebody looks at an address in a browser, and not
+// a program: that names HTML in what it accepts, and is after no part of our API.
+func WantsPage(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		strings.Contains(r.Header.Get("Accept"), "text/html") && !strings.HasPrefix(r.URL.Path, "/api/")
 }
 
 // ServeHTTP finds the route. What has none is answered here, so that every
@@ -160,7 +172,7 @@ func (p *methodProbe) WriteHeader(status int)      { p.status = status }
 
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, err *usher.Error) {
 	refusal := Route{Pattern: "- unrouted", Caller: Anyone, Handle: func(http.ResponseWriter, *http.Request) error { return err }}
-	s.route(s.owner(r.URL.Path), refusal).ServeHTTP(w, r)
+	s.route(s.owner(r), refusal).ServeHTTP(w, r)
 }
 
 // route is one route with everything around it that all routes share.

@@ -257,6 +257,40 @@ func TestWhatNoRouteServes(t *testing.T) {
 	}
 }
 
+// Who looks at a wrong address in a browser gets a page, where there is one.
+func TestBrowsersGetAPageWhereNothingIsServed(t *testing.T) {
+	pages := httpd.Dialect{Name: "pages", Pages: true, Fail: func(w http.ResponseWriter, _ *http.Request, err *usher.Error) {
+		w.WriteHeader(httpd.Status(err.Kind))
+		_, _ = w.Write([]byte("<!doctype html>"))
+	}}
+	theirs := httpd.Dialect{Name: "theirs", Under: []string{"/theirs/"}}
+	const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+	for _, tt := range []struct {
+		name, method, path, accept string
+		page                       bool
+	}{
+		{"a browser", "GET", "/nonsense", browser, true},
+		{"a program", "GET", "/nonsense", "application/json", false},
+		{"a program that takes anything", "GET", "/nonsense", "*/*", false},
+		{"a program that says nothing", "GET", "/nonsense", "", false},
+		{"a form", "POST", "/nonsense", browser, false},
+		{"a browser at the API", "GET", "/api/v1/nonsense", browser, false},
+		{"a browser under another dialect", "GET", "/theirs/nonsense", browser, false},
+	} {
+		w := newAdapter(t, nil, pages, theirs).ask(tt.method, tt.path, "", "Accept", tt.accept)
+		if got := strings.HasPrefix(w.Body.String(), "<!doctype html>"); got != tt.page || w.Code != http.StatusNotFound {
+			t.Errorf("%s: got status %d, %s", tt.name, w.Code, w.Body)
+		}
+		if !tt.page && problemCode(t, w) != "route_not_found" {
+			t.Errorf("%s: got %s", tt.name, w.Body)
+		}
+	}
+	w := newAdapter(t, nil, dialect()).ask("GET", "/nonsense", "", "Accept", browser)
+	if got := problemCode(t, w); got != "route_not_found" {
+		t.Errorf("without pages: got %s", w.Body)
+	}
+}
+
 func TestOpenServersAnswerOnlyByLocalNames(t *testing.T) {
 	a := newAdapter(t, func(c *httpd.Config) { c.LoopbackOnly = true }, dialect(httpd.Route{Pattern: "GET /healthz", Caller: httpd.Anyone, Handle: whoami}))
 	for host, status := range map[string]int{

@@ -68,6 +68,9 @@ type Dialect struct {
 	// Under are the beginnings of paths on which also what has no route is
 	// answered in the dialect's manner.
 	Under []string
+	// Pages says that a browser which asks for a page where nothing is served is
+	// answered in the dialect's manner: see [WantsPage].
+	Pages bool
 	// Access is by what the callers of routes for known callers may be known;
 	// empty is [ByIdentity].
 	Access Access

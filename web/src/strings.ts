@@ -12,6 +12,11 @@ export const en = {
   copy: 'Copy',
   copied: 'Copied',
 
+  nowhere: {
+    title: 'There is nothing at this address',
+    text: 'It may be mistyped, or cut off where it was copied.',
+  },
+
   signIn: {
     title: 'Sign in',
     lead: 'Video calls and rooms in your browser.',
@@ -159,6 +164,7 @@ export const en = {
   },
 
   rooms: {
+    more: (hidden: number) => `Show more (${hidden} left)`,
     title: 'Rooms',
     lead: 'Meet with up to six people. Whoever has the link can join as a guest.',
     create: 'Create a room',

@@ -14,7 +14,8 @@ import { Overview } from './pages/Overview.tsx';
 import { RoomPage } from './pages/Room.tsx';
 import { Rooms } from './pages/Rooms.tsx';
 import { Failure } from './parts/Answer.tsx';
-import { follow } from './parts/Link.tsx';
+import { follow, Link } from './parts/Link.tsx';
+import { Page } from './parts/Page.tsx';
 import { pages, path, useRoute } from './route.ts';
 import { Saying } from './say.tsx';
 import { resume, signOut, webConfig, type Signed, type WebConfig } from './session.ts';
@@ -89,7 +90,19 @@ function Current() {
       return <Configuration />;
     case 'health':
       return <Health />;
+    case 'nowhere':
+      return <Nowhere />;
   }
+}
+
+/** What is shown at an address that is no page's. */
+function Nowhere() {
+  const s = useStrings();
+  return (
+    <Page title={s.nowhere.title} lead={s.nowhere.text}>
+      <Link to={path('overview')}>{s.nowhere.back}</Link>
+    </Page>
+  );
 }
 
 function Stranger({ signed }: { readonly signed: Signed }) {

@@ -4,9 +4,12 @@ import { decoded } from '../app/route.ts';
 export const pages = ['overview', 'rooms', 'clients', 'decisions', 'inspector', 'configuration', 'health'] as const;
 export type PageName = (typeof pages)[number];
 
+/** The pages that have one of their own for each item. */
+const withItems: readonly PageName[] = ['rooms', 'decisions'];
+
 /** Where in the console one is; web.go serves the same paths. */
 export interface Route {
-  readonly page: PageName;
+  readonly page: PageName | 'nowhere';
   readonly item?: string | undefined;
   readonly query: URLSearchParams;
 }
@@ -19,9 +22,11 @@ export function path(page: PageName, item?: string, query: Readonly<Record<strin
 }
 
 function parse(): Route {
-  const [, name, item] = location.pathname.split('/').filter(Boolean);
-  const page = pages.find((one) => one === name) ?? 'overview';
-  return { page, item: item === undefined ? undefined : decoded(item), query: new URLSearchParams(location.search) };
+  const [, name = 'overview', item, ...more] = location.pathname.split('/').filter(Boolean);
+  const page = pages.find((one) => one === name);
+  const query = new URLSearchParams(location.search);
+  if (page === undefined || more.length > 0 || (item !== undefined && !withItems.includes(page))) return { page: 'nowhere', query };
+  return { page, item: item === undefined ? undefined : decoded(item), query };
 }
 
 const listeners = new Set<() => void>();

@@ -41,6 +41,12 @@ export const en = {
     text: (name: string) => `You are signed in as ${name}. The console is only for operators: who is listed under “operators” in the server’s configuration. Ask whoever runs the server to add this:`,
   },
 
+  nowhere: {
+    title: 'There is nothing at this address',
+    text: 'It may be mistyped, or cut off where it was copied.',
+    back: 'To the overview',
+  },
+
   pages: {
     overview: 'Overview',
     rooms: 'Rooms',
