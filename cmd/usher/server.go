@@ -69,8 +69,6 @@ type server struct {
 	handler     http.Handler
 	connections http.Handler // of the @connections API; nil unless configured
 	draining    atomic.Bool
-	// commitFailed is set from a commit that failed to the next that did not.
-	commitFailed atomic.Bool
 
 	// config is what is in force, which reload changes.
 	config  atomic.Pointer[config.Config]
@@ -117,7 +115,7 @@ func (s *server) prepare(ctx context.Context, cfg config.Config, o serverOptions
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.level, s.limiters, s.reloads = o.Level, httpd.NewLimiters(cfg.Limits, time.Now), newReloads(p.registry)
 	s.config.Store(&cfg)
-	db, err := s.openStore(ctx, cfg, o, p.registry)
+	db, err := openStore(ctx, cfg, o, p.registry)
 	if err != nil {
 		return p, err
 	}
@@ -355,9 +353,6 @@ func (s *server) alsoRun(work func(context.Context)) {
 func (s *server) ready(ctx context.Context) error {
 	if s.draining.Load() {
 		return errors.New("stopping")
-	}
-	if s.commitFailed.Load() {
-		return errors.New("the last write to the database failed")
 	}
 	return s.db.Ping(ctx)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"usher"
 	"usher/internal/config"
 	"usher/internal/datadir"
 	"usher/internal/store"
@@ -19,11 +20,11 @@ import (
 const databaseName = "usher.db"
 
 // openStore opens the store that the configuration names.
-func (s *server) openStore(ctx context.Context, cfg config.Config, o serverOptions, registry prometheus.Registerer) (store.DB, error) {
+func openStore(ctx context.Context, cfg config.Config, o serverOptions, registry prometheus.Registerer) (store.DB, error) {
 	if cfg.Store.Driver != config.DynamoDB {
 		return sqlstore.Open(ctx, sqlstore.Config{
 			Path: o.Dir.Path(databaseName), Synchronous: o.Synchronous, Logger: o.Logger,
-			Observe: s.observeCommits(registry),
+			Observe: observeCommits(registry),
 		})
 	}
 	db, err := dynamostore.Open(ctx, dynamoConfig(cfg, o.Logger))
@@ -98,7 +99,7 @@ func migrateFile(ctx context.Context, cfg config.Config, logger *slog.Logger) (e
 }
 
 // observeCommits counts the store's commits and what they carried.
-func (s *server) observeCommits(registry prometheus.Registerer) func(sqlstore.Commit) {
+func observeCommits(registry prometheus.Registerer) func(sqlstore.Commit) {
 	writes := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "usher_store_commit_writes", Help: "Writes that shared a commit.",
 		Buckets: prometheus.ExponentialBuckets(1, 2, 9),
@@ -107,16 +108,27 @@ func (s *server) observeCommits(registry prometheus.Registerer) func(sqlstore.Co
 		Name: "usher_store_commit_duration_seconds", Help: "Time that a commit took, its sync included.",
 		Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 10),
 	})
-	failed := prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "usher_store_commit_failures_total", Help: "Commits that failed.",
+	failed := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "usher_store_commit_failures_total", Help: "Commits that failed, by the code of the error.",
+	}, []string{"code"})
+	failing := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "usher_store_failing", Help: "1 while the database can't be written.",
 	})
-	registry.MustRegister(writes, took, failed)
+	for _, code := range []string{store.ErrNoRoom.Code, store.ErrUnavailable.Code} {
+		failed.WithLabelValues(code) // an increase is only seen of what was there before
+	}
+	registry.MustRegister(writes, took, failed, failing)
 	return func(c sqlstore.Commit) {
-		writes.Observe(float64(c.Writes))
-		took.Observe(c.Took.Seconds())
-		s.commitFailed.Store(c.Err != nil)
+		if c.Writes > 0 {
+			writes.Observe(float64(c.Writes))
+			took.Observe(c.Took.Seconds())
+		}
 		if c.Err != nil {
-			failed.Inc()
+			failed.WithLabelValues(usher.AsError(c.Err).Code).Inc()
+		}
+		failing.Set(0)
+		if c.Failing {
+			failing.Set(1)
 		}
 	}
 }

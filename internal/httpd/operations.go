@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -38,7 +39,11 @@ func (Operations) healthy(w http.ResponseWriter, _ *http.Request) error { return
 
 func (o Operations) ready(w http.ResponseWriter, r *http.Request) error {
 	if err := o.Ready(r.Context()); err != nil {
-		return &usher.Error{Kind: usher.Unavailable, Code: "not_ready", Message: "The server is starting, stopping, or can't reach its store.", Err: err}
+		failure := &usher.Error{Kind: usher.Unavailable, Code: "not_ready", Message: "The server is starting, stopping, or can't reach its store.", Err: err}
+		if why, ok := errors.AsType[*usher.Error](err); ok {
+			failure.Message = why.Message
+		}
+		return failure
 	}
 	return plain(w, "ready\n")
 }

@@ -5,8 +5,8 @@
 // PostgreSQL and DynamoDB can all satisfy it (package storetest proves it):
 //
 //   - A write that returned nil is durable. A write that returned an error
-//     changed nothing, except that after a context's end or a lost connection
-//     the caller can't know and must be able to ask again.
+//     changed nothing, except that after a context's end, a lost connection or
+//     [ErrUnavailable] the caller can't know and must be able to ask again.
 //   - Change functions are pure and may be called more than once; an error from
 //     one is returned unchanged, and nothing is written.
 //   - What a change function returns as it was is not written. What differs
@@ -47,6 +47,19 @@ var (
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("store is closed")
 )
+
+// The errors of a store that can't serve for now, whose codes callers are told;
+// the sentence is each store's own. [errors.Is] finds them by their codes.
+var (
+	// ErrNoRoom: the disk is full. Nothing was changed.
+	ErrNoRoom = usher.Errorf(usher.Unavailable, "storage_full", "The server's disk is full.")
+	// ErrUnavailable: the disk fails, or the database does not answer. A write may
+	// have been done all the same.
+	ErrUnavailable = usher.Errorf(usher.Unavailable, "storage_unavailable", "The server's database can't be used.")
+)
+
+// Away reports whether an error is one of a store that can't serve for now.
+func Away(err error) bool { return errors.Is(err, ErrNoRoom) || errors.Is(err, ErrUnavailable) }
 
 // DB is an open store.
 type DB interface {

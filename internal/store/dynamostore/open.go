@@ -240,7 +240,7 @@ func (db *DB) begin(ctx context.Context) (done func(), err error) {
 // unavailable is what callers are told of a DynamoDB that does not answer.
 func unavailable(err error) error {
 	return &usher.Error{
-		Kind: usher.Unavailable, Code: "storage_unavailable",
+		Kind: usher.Unavailable, Code: store.ErrUnavailable.Code,
 		Message: "The server's database does not answer as it should; try again in a moment.",
 		Err:     fmt.Errorf("dynamostore: %w", err),
 	}

@@ -56,12 +56,14 @@ const busyTimeout = 5 * time.Second
 // Commit is what an observer is told of one commit.
 type Commit struct {
 	// Writes is how many writes shared the commit, those that failed by
-	// themselves included.
+	// themselves included; 0 is an attempt of the store's own.
 	Writes int
 	// Took is how long the commit itself took, the sync included.
 	Took time.Duration
 	// Err is why none of the writes took place.
 	Err error
+	// Failing says that nothing can be written for now.
+	Failing bool
 }
 
 // Config is what a store needs to open.
@@ -72,8 +74,8 @@ type Config struct {
 	Synchronous Synchronous
 	// Logger may be nil.
 	Logger *slog.Logger
-	// Observe, if set, is called after every commit and before its writes are
-	// answered. It holds up all writes, so it must return at once.
+	// Observe, if set, is called after every commit, and attempt at one, and before
+	// its writes are answered. It holds up all writes, so it must return at once.
 	Observe func(Commit)
 	// Now measures how long a commit took; nil is [time.Now].
 	Now func() time.Time
@@ -210,13 +212,26 @@ func (db *DB) Sessions() store.Sessions { return sessions{db} }
 func (db *DB) Attachments() store.Attachments { return attachments{db} }
 
 // Ping fails when the database can't be read, or when the writer can't begin
-// and end a transaction or is not free before ctx ends. It writes nothing.
+// and end a transaction, or is not free before ctx ends. It writes nothing, and
+// fails also from a commit that failed until the disk takes one again, which is
+// tried every second.
 func (db *DB) Ping(ctx context.Context) error {
 	if err := db.writer.do(ctx, func(*tx) error { return nil }); err != nil {
 		return err
 	}
+	if failure := db.Failing(); failure != nil {
+		return failure
+	}
 	_, err := one(ctx, db.reader, func(n *int64) []any { return []any{n} }, "SELECT 1")
 	return err
+}
+
+// Failing returns why the last commit failed, or nil if it did not.
+func (db *DB) Failing() error {
+	if failure := db.writer.failing.Load(); failure != nil {
+		return failure
+	}
+	return nil
 }
 
 // Close refuses new work with [store.ErrClosed], waits for the writes that
@@ -227,8 +242,15 @@ func (db *DB) shut() error {
 	db.closing.Store(true)
 	db.writer.stop()
 	err := db.reader.db.Close()
-	// With no reader left, nothing keeps the checkpoint from being whole.
-	err = errors.Join(err, db.writer.tx.exec("PRAGMA wal_checkpoint(TRUNCATE)"))
+	// With no reader left, nothing keeps the checkpoint from being whole but a disk
+	// that does not take it; then all that was answered is in the log, and is found
+	// there.
+	checkpoint := db.writer.tx.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+	if store.Away(checkpoint) {
+		db.writer.log.Warn("the disk does not take what is new in the database: it stays in its log", "error", checkpoint)
+		checkpoint = nil
+	}
+	err = errors.Join(err, checkpoint)
 	err = errors.Join(err, db.writer.tx.close(), db.pool.Close())
 	if err != nil {
 		return fmt.Errorf("sqlstore: close: %w", err)

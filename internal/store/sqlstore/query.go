@@ -8,6 +8,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -150,14 +151,32 @@ func failed(err error) error {
 		return fmt.Errorf("sqlstore: %w", err)
 	case e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE, e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
 		return store.ErrExists
-	case e.Code()&0xff == sqlite3.SQLITE_FULL:
+	case primary(e) == sqlite3.SQLITE_FULL, e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE:
+		// The latter is a file beside the log that could not grow.
 		return &usher.Error{
-			Kind: usher.Unavailable, Code: "storage_full",
+			Kind: usher.Unavailable, Code: store.ErrNoRoom.Code, RetryAfter: retryAfter,
 			Message: "The server's disk is full, so that nothing can be written until its operator frees some space.",
 			Err:     fmt.Errorf("sqlstore: %w", err),
 		}
+	case primary(e) == sqlite3.SQLITE_IOERR, primary(e) == sqlite3.SQLITE_READONLY, primary(e) == sqlite3.SQLITE_CANTOPEN:
+		return unavailable(fmt.Errorf("sqlstore: %w", err))
 	}
 	return fmt.Errorf("sqlstore: %w", err)
+}
+
+// primary is the part of an error's code that is not its detail.
+func primary(e *sqlite.Error) int { return e.Code() & 0xff }
+
+// retryAfter is how soon callers may try again what failed for the disk.
+const retryAfter = 5 * time.Second
+
+// unavailable is what callers are told of a disk that fails.
+func unavailable(err error) *usher.Error {
+	return &usher.Error{
+		Kind: usher.Unavailable, Code: store.ErrUnavailable.Code, RetryAfter: retryAfter,
+		Message: "The server's disk does not work as it should, of which its log tells the operator more; try again in a moment.",
+		Err:     err,
+	}
 }
 
 // limit is what a query's LIMIT is given: a number that is not positive asks

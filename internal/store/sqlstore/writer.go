@@ -13,6 +13,7 @@ import (
 
 	"modernc.org/sqlite"
 
+	"usher"
 	"usher/internal/store"
 )
 
@@ -22,6 +23,11 @@ const (
 	maxBatch = 256
 	// queueLength bounds the writes that wait; beyond it callers wait to queue.
 	queueLength = 4 * maxBatch
+	// retryEvery is how soon it is tried again to write, by ourselves, when a
+	// commit has failed.
+	retryEvery = time.Second
+	// repeatEvery is how often it is said at most that commits fail.
+	repeatEvery = time.Minute
 )
 
 // writer runs every write on one goroutine and one connection.
@@ -32,6 +38,12 @@ type writer struct {
 	now     func() time.Time
 	queue   chan *op
 	stopped chan struct{}
+
+	// failing is why commits fail, nil while they don't; told is what of that the
+	// log was told, and toldAt when. Only loop sets them.
+	failing atomic.Pointer[usher.Error]
+	told    string
+	toldAt  time.Time
 
 	// mu lets stop wait for those who are about to queue. It is never held
 	// while a write is waited for.
@@ -122,9 +134,54 @@ func write[T any](ctx context.Context, w *writer, run func(*tx) (T, error)) (T, 
 func (w *writer) loop() {
 	defer close(w.stopped)
 	batch := make([]*op, 0, maxBatch)
-	for o := range w.queue {
-		batch = w.commit(o, batch[:0])
-		clear(batch)
+	var retry <-chan time.Time
+	for {
+		select {
+		case o, open := <-w.queue:
+			if !open {
+				return
+			}
+			batch = w.commit(o, batch[:0])
+			clear(batch)
+		case <-retry:
+			retry = nil
+			w.try()
+			w.observed(Commit{})
+		}
+		if retry == nil && w.failing.Load() != nil {
+			retry = time.After(retryEvery)
+		}
+	}
+}
+
+// try writes something that changes nothing that anybody reads, and notes
+// whether that works.
+//
+// A commit that changes nothing works on a full disk, too, so that the success
+// of one says little. And what a commit wrote whose sync failed lies in the log
+// whole: if the process were killed now, the next one would find it there and
+// take it for done. This overwrites it, though the sync fail again, so that what
+// was answered with an error does not come true later.
+func (w *writer) try() {
+	err := w.tx.exec("PRAGMA user_version = 0")
+	e, _ := errors.AsType[*usher.Error](err)
+	if err != nil && e == nil {
+		e = unavailable(err)
+	}
+	w.note(e)
+}
+
+// note keeps whether commits fail, and tells the log, which is not filled by a
+// disk on which some commits find room and others don't.
+func (w *writer) note(failure *usher.Error) {
+	w.failing.Store(failure)
+	switch now := w.now(); {
+	case failure == nil && w.told != "":
+		w.told = ""
+		w.log.Warn("the database can be written again")
+	case failure != nil && failure.Code != w.told && now.Sub(w.toldAt) >= repeatEvery:
+		w.told, w.toldAt = failure.Code, now
+		w.log.Error("the database can't be written: what has to be is refused until it can", "error", failure.Err)
 	}
 }
 
@@ -155,14 +212,28 @@ func (w *writer) commit(first *op, batch []*op) []*op {
 		}
 		// SQLite may have rolled back by itself, which makes this one fail.
 		_ = w.tx.exec("ROLLBACK")
+		if e, ok := errors.AsType[*usher.Error](err); ok {
+			w.note(e)
+		}
 	}
-	if w.observe != nil && len(batch) > 0 {
-		w.observe(Commit{Writes: len(batch), Took: took, Err: err})
+	if w.failing.Load() != nil {
+		w.try() // before those are answered who are told that nothing was done
+	}
+	if len(batch) > 0 {
+		w.observed(Commit{Writes: len(batch), Took: took, Err: err})
 	}
 	for _, o := range batch {
 		close(o.done)
 	}
 	return batch
+}
+
+// observed tells whoever observes of a commit.
+func (w *writer) observed(c Commit) {
+	if w.observe != nil {
+		c.Failing = w.failing.Load() != nil
+		w.observe(c)
+	}
 }
 
 // next returns a write that is waiting, or nil.
