@@ -80,6 +80,7 @@ type Access struct {
 	taken    *taken
 	limits   *limiters
 	abroad   *abroad
+	late     latecomers
 	metrics  *metrics
 
 	// following is held while the sequence of takings is folded in, and caughtUp
@@ -168,7 +169,7 @@ func (a *Access) startRecord() {
 // be called gone.
 func (a *Access) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, work := range []func(context.Context){a.rooms.Run, a.rooms.RunForgetting, a.sweepMarks, a.sweepSessions, a.expireVisits, a.follow, a.reviewStays} {
+	for _, work := range []func(context.Context){a.rooms.Run, a.rooms.RunForgetting, a.sweepMarks, a.sweepSessions, a.expireVisits, a.follow, a.reviewStays, a.partLate} {
 		wg.Go(func() { work(ctx) })
 	}
 	for _, at := range a.abroad.reach {

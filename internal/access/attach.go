@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"usher"
+	"usher/internal/store"
 )
 
 // Connection is a transport's end of an attachment. Its methods are called
@@ -87,7 +88,7 @@ func (a *Access) Attach(ctx context.Context, key usher.ParticipantKey, token ush
 	at := &Attachment{access: a, id: a.config.IDs.New(), key: key, conn: conn}
 	a.enter(at)
 	e, err := a.rooms.Attach(ctx, key, token, at.id)
-	if _, refused := errors.AsType[*usher.Error](err); refused {
+	if _, refused := errors.AsType[*usher.Error](err); refused && !errors.Is(err, store.ErrUnavailable) {
 		a.exit(at)
 		return nil, err
 	}
@@ -151,21 +152,26 @@ func (at *Attachment) unregister() {
 	at.access.metrics.attachments.Dec()
 }
 
-// part writes down that the connection is no more.
-func (at *Attachment) part(write leaving) {
+// part writes down that the connection is no more, and reports whether that is
+// done with; if it is not, it is tried again.
+func (at *Attachment) part(write leaving) bool {
 	a := at.access
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
 	e, err := write(ctx, at.key, at.id)
 	if err != nil {
-		// The seat is held until this process is gone or another
-		// connection of the participant takes its place.
-		a.config.Logger.Error("the end of a connection could not be written down", "participant", at.key.ID, "error", err)
-		return
+		// It is no use to try again what was refused.
+		if _, refused := errors.AsType[*usher.Error](err); refused && !store.Away(err) || errors.Is(err, store.ErrClosed) {
+			a.config.Logger.Error("the end of a connection could not be written down", "participant", at.key.ID, "error", err)
+			return true
+		}
+		a.late.add(a.config.Logger, late{at, write}, err)
+		return false
 	}
 	a.tell(ctx, usher.Event{Type: usher.Detached, App: at.key.App, Who: e.Participant.Identity, Name: e.Participant.Name,
 		Room: at.key.Room, Participant: at.key.ID, Reason: string(e.Participant.Status)})
 	a.announce(roomKey(at.key), notice{Kind: rosterChanged})
+	return true
 }
 
 func roomKey(key usher.ParticipantKey) usher.RoomKey {

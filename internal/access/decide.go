@@ -6,6 +6,7 @@ import (
 
 	"usher"
 	"usher/internal/policy"
+	"usher/internal/store"
 )
 
 // ask is a question to the policy, before what is known of the caller's
@@ -136,7 +137,7 @@ func (a *Access) may(ctx context.Context, id usher.Identity, action policy.Actio
 // tell writes down what happened to a participant or a room.
 func (a *Access) tell(ctx context.Context, e usher.Event) {
 	e.ID, e.Request = a.config.IDs.New(), usher.RequestID(ctx)
-	if err := a.record.tell(ctx, e); err != nil {
+	if err := a.record.tell(ctx, e); err != nil && !store.Away(err) {
 		a.config.Logger.Error("an event is not on disk yet", "type", e.Type, "room", e.Room, "error", err)
 	}
 }

@@ -66,6 +66,10 @@ func (*metrics) watch(registry prometheus.Registerer, a *Access) {
 			}
 			return float64(n)
 		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "usher_record_pending",
+			Help: "Events that are not on disk yet.",
+		}, func() float64 { return float64(a.record.unwritten()) }),
 	)
 }
 

@@ -85,7 +85,7 @@ type recorder struct {
 	pending []usher.Event // what is not on disk yet, in order
 	taken   uint64        // how many events were ever taken
 	waiting []waiter      // whoever waits, by what for
-	failing bool          // the last attempt to write failed
+	failure error         // why the last attempt to write failed
 	// awaited are the events that a call waits for also where the audit is not
 	// strict; nil is none.
 	awaited func(usher.Event) bool
@@ -103,16 +103,22 @@ func newRecorder(config RecordConfig, s store.Record, now func() time.Time, logg
 }
 
 // decide takes the event of a decision, once there is room for it. With a strict
-// audit it returns when the event is on disk.
+// audit it returns when the event is on disk. Where that would be long, since the
+// store can't be written, the event is not taken.
 func (r *recorder) decide(ctx context.Context, e usher.Event) error {
 	for {
 		r.mu.Lock()
-		if len(r.pending) < recordQueue {
+		room := len(r.pending) < recordQueue
+		if store.Away(r.failure) && (!room || r.waits(e)) {
+			defer r.mu.Unlock()
+			return r.failure
+		}
+		if room {
 			break
 		}
-		room := r.await(r.taken - uint64(len(r.pending)) + 1) // the oldest is on disk
+		oldest := r.await(r.taken - uint64(len(r.pending)) + 1)
 		r.mu.Unlock()
-		if err := room.wait(ctx); err != nil {
+		if err := oldest.wait(ctx); err != nil {
 			return err
 		}
 	}
@@ -123,12 +129,16 @@ func (r *recorder) decide(ctx context.Context, e usher.Event) error {
 }
 
 // tell takes an event that has happened already, however many wait. With a
-// strict audit it returns when the event is on disk.
+// strict audit it returns when the event is on disk, or the store can't be
+// written.
 func (r *recorder) tell(ctx context.Context, e usher.Event) error {
 	r.mu.Lock()
-	done := r.take(e)
+	done, failure := r.take(e), r.failure
 	r.mu.Unlock()
 	r.again()
+	if done.done != nil && store.Away(failure) {
+		return failure
+	}
 	return done.wait(ctx)
 }
 
@@ -137,10 +147,15 @@ func (r *recorder) tell(ctx context.Context, e usher.Event) error {
 func (r *recorder) take(e usher.Event) waiter {
 	r.pending = append(r.pending, e)
 	r.taken++
-	if r.config.Audit != Strict && (r.awaited == nil || !r.awaited(e)) {
+	if !r.waits(e) {
 		return waiter{}
 	}
 	return r.await(r.taken)
+}
+
+// waits reports whether a call waits until an event is on disk.
+func (r *recorder) waits(e usher.Event) bool {
+	return r.config.Audit == Strict || r.awaited != nil && r.awaited(e)
 }
 
 // await returns the waiter for so many events, which callers share: those who
@@ -195,7 +210,11 @@ func (r *recorder) run(ctx context.Context) {
 		case <-ctx.Done():
 			limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 			defer cancel()
-			for !r.write(limit) && limit.Err() == nil {
+			for !r.write(limit) {
+				if limit.Err() != nil {
+					r.lost()
+					return
+				}
 				pause(limit, recordPause)
 			}
 			return
@@ -208,6 +227,13 @@ func (r *recorder) urgent() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.config.Audit == Strict || len(r.waiting) > 0
+}
+
+// unwritten returns how many events are not on disk yet.
+func (r *recorder) unwritten() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.pending)
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -248,10 +274,17 @@ func (r *recorder) write(ctx context.Context) bool {
 func (r *recorder) failed(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.failing {
-		r.logger.Error("events could not be recorded; it is tried again", "events", len(r.pending), "error", err)
+	if r.failure == nil {
+		r.logger.Error("events could not be recorded; they are kept, and it is tried again", "events", len(r.pending), "error", err)
 	}
-	r.failing = true
+	r.failure = err
+}
+
+// lost logs what the record lacks when the process ends.
+func (r *recorder) lost() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.logger.Error("events are missing from the record: it could not be written until the end", "events", len(r.pending))
 }
 
 // wrote drops the n oldest events, which are on disk, and answers whoever
@@ -259,7 +292,7 @@ func (r *recorder) failed(err error) {
 func (r *recorder) wrote(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.failing = false
+	r.failure = nil
 	r.pending = slices.Delete(r.pending, 0, n)
 	close(r.news)
 	r.news = make(chan struct{})

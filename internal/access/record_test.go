@@ -397,3 +397,29 @@ func TestRecordConfigurations(t *testing.T) {
 		}
 	}
 }
+
+func TestWhereTheDiskIsFullNobodyWaitsForTheRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := &failing{DB: openStore(t)}
+		a := newAccess(t, db, &bus.Local{}, func(c *access.Config) { c.Record.Audit = access.Strict })
+		run(t, a)
+		db.set(store.ErrNoRoom)
+		_, err := a.Client(context.Background(), user("first"), "x")
+		wantCode(t, "who finds it out", err, "record_unavailable")
+		begin := time.Now()
+		for range 100 {
+			_, err := a.Client(context.Background(), user("late"), "x")
+			wantCode(t, "who comes later", err, "storage_full")
+		}
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("they waited for %v", took)
+		}
+		db.set(nil)
+		time.Sleep(time.Second)
+		_, err = a.Client(context.Background(), user("last"), "x")
+		wantCode(t, "who comes when there is room", err, "operators_only")
+		if got := names(slices.Concat(recorded(t, db)...)); !slices.Equal(got, []string{"first", "last"}) {
+			t.Errorf("on disk are %q: what was refused unheard is not in the record", got)
+		}
+	})
+}

@@ -77,15 +77,18 @@ func (s *Service) Recover(ctx context.Context, alive ...usher.ID) (int, error) {
 func (s *Service) Run(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	failing := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+		err := s.Sweep(ctx)
+		if err != nil && ctx.Err() == nil && !failing {
 			s.Logger.Error("sweeping calls failed; it is tried again", "error", err)
 		}
+		failing = err != nil
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"usher"
 	"usher/internal/identity"
 	"usher/internal/limit"
+	"usher/internal/store"
 )
 
 // Config is what [New] needs.
@@ -273,7 +274,7 @@ func (h *route) finish(w *recorder, r *http.Request, start time.Time, err error)
 func (h *route) log(r *http.Request, w *recorder, took time.Duration, failure *usher.Error) {
 	ctx, level := r.Context(), slog.LevelDebug
 	switch {
-	case failure != nil && (failure.Kind == usher.Internal || failure.Kind == usher.Upstream):
+	case failure != nil && (failure.Kind == usher.Internal || failure.Kind == usher.Upstream) && !store.Away(failure):
 		level = slog.LevelError
 	case h.LogRequests, failure != nil && h.LoopbackOnly: // whoever develops wants to see what was refused
 		level = slog.LevelInfo

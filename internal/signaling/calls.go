@@ -196,8 +196,8 @@ func (h *Hub) deviceLost(s *session, connection usher.ID) bool {
 	ctx, cancel := h.step()
 	defer cancel()
 	err := h.calls.Lose(ctx, s.device(connection))
-	if err != nil {
-		h.Logger.Error("the end of a connection was not written down for its calls", "error", err)
+	if h.unlost.Swap(err != nil) != (err != nil) && err != nil { // the first of a row
+		h.Logger.Error("the end of a connection was not written down for its calls; it is tried again", "error", err)
 	}
 	return err == nil
 }

@@ -89,6 +89,7 @@ type Hub struct {
 	nodes nodes
 
 	opened atomic.Int64 // how often a session got a socket
+	unlost atomic.Bool  // the last loss of one could not be written down
 
 	// turn is what a hub has that lives for one event of a gateway; it is nil
 	// where connections are sockets of this process.

@@ -117,6 +117,7 @@ func clientError(err error) error {
 		return errRemoved
 	}
 	understood := *e
+	understood.Err = e
 	switch e.Kind {
 	case usher.Conflict, usher.Gone:
 		understood.Kind = usher.Invalid

@@ -17,6 +17,7 @@ import (
 	"usher/internal/httpd"
 	"usher/internal/limit"
 	"usher/internal/socket"
+	"usher/internal/store"
 )
 
 // How long things on a connection may take.
@@ -164,12 +165,14 @@ func (n *session) authenticate(m message, bad *complaint) {
 	ctx, cancel := context.WithTimeout(context.Background(), attachTimeout)
 	defer cancel()
 	attachment, err := n.service.Access.Attach(ctx, key, token, n)
-	if refused, ok := errors.AsType[*usher.Error](joinError(err)); ok {
+	if refused, ok := errors.AsType[*usher.Error](joinError(err)); ok && !store.Away(err) {
 		n.refuse(m, refused.Message)
 		return
 	}
 	if err != nil {
-		n.service.Logger.Error("a participant could not be attached", "participant", participant, "error", err)
+		if !store.Away(err) { // which a store tells the log itself
+			n.service.Logger.Error("a participant could not be attached", "participant", participant, "error", err)
+		}
 		n.send(answer{Type: "server_error", Ref: m.ref(), ErrorMessage: "The server could not let you in; try again."})
 		n.part(socket.CodeInternal, "internal error")
 		return
