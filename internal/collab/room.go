@@ -26,6 +26,10 @@ type room struct {
 	// them that changed something, as they will be in the log.
 	pending []outcome
 	body    []byte
+	// refusing is why the ops before could not be written down, and is told of all
+	// others until a time: finding that out costs reading the document again.
+	refusing      *usher.Error
+	refusingUntil time.Time
 
 	snapshots sync.WaitGroup
 	written   chan snapshotted // what the snapshot under way came to
@@ -70,7 +74,9 @@ type call struct {
 type outcome struct {
 	update *Update
 	err    *usher.Error
-	member *Member // nil for a back end's
+	member *Member // nil for a back end's, of whose call it is then the index-th
+	call   *call
+	index  int
 }
 
 // snapshotted is what a snapshot came to, which was written while the log had
@@ -154,6 +160,11 @@ func (r *room) open(ctx context.Context) (err error) {
 	}
 	// The new ids must be there to stay before anybody sees them.
 	s, size, err := r.archive.snapshot(ctx, r.doc.view(), r.hub.deps.IDs.New(), r.archive.head.Snapshot.ID)
+	if store.Away(err) {
+		// Those that it has will do, for it can be read as it is.
+		r.doc, err = r.archive.load(ctx)
+		return err
+	}
 	r.archive.head.Snapshot, r.archive.size, r.archive.log = s, size, 0
 	return err
 }
@@ -261,6 +272,9 @@ func (r *room) apply(ctx context.Context, in input, i int, refused *usher.Error)
 	}
 	changed := false
 	if refused == nil {
+		refused = r.refusal()
+	}
+	if refused == nil {
 		changed, refused = r.doc.apply(op, r.hub.config.bounds())
 	}
 	if refused != nil {
@@ -271,7 +285,7 @@ func (r *room) apply(ctx context.Context, in input, i int, refused *usher.Error)
 		return nil
 	}
 	r.pending = append(r.pending, outcome{
-		update: &Update{Op: *op, Stamp: r.doc.stamp, From: from, Changed: changed}, err: refused, member: in.member,
+		update: &Update{Op: *op, Stamp: r.doc.stamp, From: from, Changed: changed}, err: refused, member: in.member, call: in.call, index: i,
 	})
 	if changed {
 		r.body = appendOp(r.body, op)
@@ -287,11 +301,18 @@ func (r *room) apply(ctx context.Context, in input, i int, refused *usher.Error)
 // flush writes the pending ops down, and then tells everyone.
 func (r *room) flush(ctx context.Context) error {
 	if len(r.body) > 1 {
-		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-		err := r.archive.append(ctx, r.body, r.doc.stamp, r.hub.deps.Now())
+		limit, cancel := context.WithTimeout(ctx, storeTimeout)
+		err := r.archive.append(limit, r.body, r.doc.stamp, r.hub.deps.Now())
 		cancel()
-		if err != nil {
+		switch {
+		case store.Away(err):
+			if !r.undo(ctx, usher.AsError(err)) {
+				return err
+			}
+		case err != nil:
 			return err
+		default:
+			r.refusing = nil
 		}
 		// The store may keep what it was given no longer than the call.
 		r.body = r.body[:1]
@@ -302,6 +323,44 @@ func (r *room) flush(ctx context.Context) error {
 	clear(r.pending)
 	r.pending = r.pending[:0]
 	return nil
+}
+
+// refuseFor is how long ops are refused when some could not be written down.
+const refuseFor = time.Second
+
+// refusal returns why no op takes place for now; nil if they do.
+func (r *room) refusal() *usher.Error {
+	if r.refusing != nil && r.hub.deps.Now().Before(r.refusingUntil) {
+		return r.refusing
+	}
+	return nil
+}
+
+// undo takes back the pending ops, which the store could not take, and has their
+// makers told. It reports whether the room can go on: whether nothing is in the
+// store that nobody was told of.
+func (r *room) undo(ctx context.Context, why *usher.Error) bool {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	told := r.archive.head.Last
+	doc, err := r.archive.load(ctx)
+	if err != nil || r.archive.head.Last != told {
+		return false
+	}
+	r.doc = doc
+	r.refusing, r.refusingUntil = why, r.hub.deps.Now().Add(refuseFor)
+	for i := range r.pending {
+		o := &r.pending[i]
+		if o.err != nil {
+			continue // it was refused for another reason
+		}
+		o.err = why
+		r.hub.metrics.refused.WithLabelValues(why.Code).Inc()
+		if o.call != nil {
+			o.call.errs = append(o.call.errs, OpError{o.index, why})
+		}
+	}
+	return true
 }
 
 func (r *room) tell(o outcome) {
@@ -419,7 +478,7 @@ func (r *room) endSnapshot(s snapshotted) {
 		return
 	}
 	r.archive.head.Snapshot, r.archive.size = s.snapshot, s.size
-	r.archive.log -= s.log
+	r.archive.log = max(0, r.archive.log-s.log) // which is less, if the document was read again meanwhile
 	r.retryAt = 0
 }
 
