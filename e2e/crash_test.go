@@ -147,6 +147,10 @@ func (r *recorder) work(ctx context.Context, api *client.API, name string) error
 			r.acknowledged()
 			p.sent = true
 			claimed, err := api.Claim(ctx, p.room, p.id, p.secret)
+			if r.patient && refusedWith(err) == "storage_full" {
+				p.sent = false // as if it had never been: nothing was written
+				continue
+			}
 			if r.patient && failedForNow(err) {
 				continue // a secret is good for one claim, which may have been this one
 			}
@@ -162,7 +166,8 @@ func (r *recorder) work(ctx context.Context, api *client.API, name string) error
 // try sends what must not be done twice until it is answered.
 func (r *recorder) try(send func() error) error {
 	for {
-		if err := send(); !r.patient || !failedForNow(err) {
+		err := send()
+		if !r.patient || !failedForNow(err) && refusedWith(err) != "storage_full" {
 			return err
 		}
 	}
