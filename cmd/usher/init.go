@@ -102,7 +102,11 @@ const initStaging = ".init"
 // that is done. If anything fails, nothing stays.
 func (c *initCommand) make(ctx context.Context, env environment) (made madeByInit, err error) {
 	var u undo
+	var dir *datadir.Dir
 	defer func() {
+		if dir != nil { // which is held until everything is taken back
+			defer func() { err = errors.Join(err, dir.Close()) }()
+		}
 		if err == nil {
 			return
 		}
@@ -118,11 +122,9 @@ func (c *initCommand) make(ctx context.Context, env environment) (made madeByIni
 	if err := u.folder(filepath.Dir(c.Config), 0o755); err != nil {
 		return made, err
 	}
-	dir, err := datadir.Open(c.Data)
-	if err != nil {
+	if dir, err = datadir.Open(c.Data); err != nil {
 		return made, err
 	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
 	if err := c.freeData(); err != nil { // now that nobody else can change that
 		return made, err
 	}

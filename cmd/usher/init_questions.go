@@ -117,6 +117,12 @@ func (c *initCommand) addressQuestions() []question {
 		{
 			flag: "http", ask: "Where to listen for plain HTTP?", why: "An address and a port; where TLS ends here, who comes is sent to HTTPS. off is nowhere.",
 			into: &c.HTTP, derive: c.listenHTTP, settings: []string{"server.http"},
+			check: func() error {
+				if c.HTTP == "off" && c.TLS == byProxy {
+					return errors.New("the proxy has to reach the server somewhere")
+				}
+				return nil
+			},
 		},
 		{
 			flag: "https", ask: "Where to listen for HTTPS?", why: "An address and a port, or a port of all addresses.",

@@ -150,10 +150,10 @@ func TestEveryConfigurationThatInitWritesIsSound(t *testing.T) {
 	}
 	addresses := []initCommand{
 		{URL: "https://localhost", TLS: byProxy},
-		{URL: "http://127.0.0.1:8080", TLS: byProxy, HTTP: "off"},
+		{URL: "http://127.0.0.1:8080", TLS: byProxy},
 		{URL: "https://localhost", TLS: byProxy, HTTP: ":8080", TrustedProxies: []string{"10.0.0.0/8", "fd00::/8"}},
 		{URL: "https://localhost/", TLS: byFiles, Cert: cert, Key: key},
-		{URL: "https://localhost:8443", TLS: byFiles, Cert: cert, Key: key, HTTPS: "[::1]:8443"},
+		{URL: "https://localhost:8443", TLS: byFiles, Cert: cert, Key: key, HTTP: "off", HTTPS: "[::1]:8443"},
 	}
 	people := []initCommand{
 		{OperatorKey: true},
@@ -311,6 +311,7 @@ func TestWithoutATerminalEverythingIsSaidByFlags(t *testing.T) {
 		"a file that is no certificate":  {p.args("--tls", "files", "--cert", os.DevNull, "--key", os.DevNull, "--operator-key"), "--key: server.tls.certFile: "},
 		"a plain URL with a certificate": {p.args("--url", "http://localhost", "--tls", "files", "--cert", os.DevNull, "--key", os.DevNull, "--operator-key"), "--tls: the URL has to begin with https://"},
 		"nowhere to listen":              {p.args("--http", "usher:80", "--operator-key"), "--http: server.http: must be an IP address"},
+		"a proxy to nowhere":             {p.args("--http", "off", "--operator-key"), "--http: the proxy has to reach"},
 		"an issuer that is silent":       {p.args("--issuer", "http://127.0.0.1:1", "--audience", "a", "--operator", "user:ann"), "or add --offline"},
 		"an issuer that is none":         {p.args("--issuer", "id.example.com", "--audience", "a", "--operator", "user:ann"), "--issuer: issuers[0].issuer: must be an absolute URL"},
 		"tokens for anybody":             {p.args("--offline", "--issuer", "https://id.example.com", "--operator", "user:ann"), "a token for any app would do"},
