@@ -2,8 +2,10 @@ package e2e_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"usher"
 	"usher/client"
@@ -76,13 +78,16 @@ func (s *Server) decided(n int, who string, allowed bool) []client.Event {
 	return events
 }
 
-// wantDecision checks that the record has the decision that somebody may do
+// wantDecision waits until the record has the decision that somebody may do
 // something, and how the caller was known.
 func (s *Server) wantDecision(who, action, proof string) {
 	s.t.Helper()
-	for _, e := range s.recorded(1, client.EventQuery{Type: usher.Decided, Who: who, Search: action}) {
-		if d := e.Decision; d == nil || d.Action != action || !d.Allowed || !strings.Contains(d.Proof, proof) {
-			s.t.Errorf("the record says of %s: %+v, want that %s was allowed to who was known by %s", who, e, action, proof)
-		}
-	}
+	query := client.EventQuery{Type: usher.Decided, Who: who, Search: action}
+	until(s.t, "the record does not say that "+who+" may do "+action+", known by "+proof, time.Minute, func() bool {
+		page, err := s.operator().EventPage(within(s.t, time.Minute), query)
+		return err == nil && slices.ContainsFunc(page.Events, func(e client.Event) bool {
+			d := e.Decision
+			return d != nil && d.Action == action && d.Allowed && strings.Contains(d.Proof, proof)
+		})
+	})
 }
