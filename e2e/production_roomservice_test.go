@@ -147,6 +147,8 @@ func TestRoomServiceInProduction(t *testing.T) {
 		t.Errorf("the connection was closed with %d, want 4001", code)
 	}
 	dan.run(`await until('ann to be gone', () => !('ann' in room.presence('cursor').getAll()))`, nil, nil)
+	a.s.Kill()
+	a.s.Restart()
 	again := a.s.dialGuest()
 	again.send("guest:authenticate", anns.Token)
 	if code := again.closed(); code != 4001 {
@@ -155,7 +157,11 @@ func TestRoomServiceInProduction(t *testing.T) {
 	if got := x.send(http.MethodGet, "/docs/"+anns.document(), "", "Bearer: "+anns.Token); got.Status != http.StatusUnauthorized {
 		t.Errorf("the document with the dead token: got %d", got.Status)
 	}
-	wantNoCORS(t, ann, dan, cleo)
+	wantError(t, cleo.tryRun(functionForm, a.in("demo"), nil), "403 banned")
+	late := a.visit("late")
+	late.run(enterDemo+`; await until('what was written before', () => room.map('settings').get('color') === 'green'); room.map('settings').set('color', 'blue')`, "plans", nil)
+	dan.run(`await until('the news', () => room.map('settings').get('color') === 'blue')`, nil, nil)
+	wantNoCORS(t, ann, dan, cleo, late)
 }
 
 // Visitors whom nobody knows follow what a back end writes, and change nothing.

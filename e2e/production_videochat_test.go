@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"usher"
+	"usher/client"
 )
 
 // The whole video chat as its clients know it, with users of an issuer: the four
@@ -53,6 +55,23 @@ func TestTheVideoChatInProduction(t *testing.T) {
 	hangUp(ann, ben)
 	ann.wantRest(204, "DELETE", "/contacts/ben", `null`)
 	ann.wantRest(200, "GET", "/contacts", `[]`)
+
+	// Who is put out is so at once, and stays out.
+	if _, err := s.operator().Revoke(within(t, time.Minute), client.RevokeRequest{Identity: p.user("ann"), Forever: true, Reason: "Enough."}); err != nil {
+		t.Fatal(err)
+	}
+	var code int
+	ann.run(`await until('end', () => phone.closes.length > 0); return phone.closes[0]`, nil, &code)
+	if code != 4403 {
+		t.Errorf("who was put out is told %d, want 4403", code)
+	}
+	s.Kill()
+	s.Restart()
+	for _, token := range []string{ann.user.token.Reveal(), s.Secret(p.signIn(clientID, "ann", audience).ID)} {
+		ann.run(`phone.token = arg`, token, nil)
+		ann.wantRest(http.StatusUnauthorized, "GET", "/user", `{"message":"Unauthorized"}`)
+	}
+	ben.wantRest(200, "GET", "/user", `{"userId":"ben","email":"ben@example.org","name":"User ben"}`)
 	s.wantDecision(p.user("ann"), "contact.add", p.url)
 	s.wantDecision(p.user("ann"), "call.place", p.url)
 
