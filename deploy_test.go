@@ -40,23 +40,44 @@ func TestTheBoardAndTheAlertsAskForMetricsThatThereAre(t *testing.T) {
 
 	var board struct {
 		Panels []struct {
-			ID      int
-			Title   string
-			Targets []struct{ Expr string }
+			ID          int
+			Type, Title string
+			Datasource  struct{ Type, UID string }
+			GridPos     struct{ X, Y, W, H int }
+			Targets     []struct{ RefID, Expr string }
 		}
 		Templating struct{ List []struct{ Query string } }
 	}
 	if err := json.Unmarshal([]byte(read(t, "deploy/monitoring/grafana.json")), &board); err != nil {
 		t.Fatal(err)
 	}
-	ids := map[int]bool{}
+	ids, taken := map[int]bool{}, map[[2]int]string{}
 	for _, p := range board.Panels {
 		if ids[p.ID] {
 			t.Errorf("two panels have the id %d", p.ID)
 		}
 		ids[p.ID] = true
+		if at := p.GridPos; at.W < 1 || at.H < 1 || at.X < 0 || at.X+at.W > 24 {
+			t.Errorf("panel %s is outside of the board: %+v", p.Title, at)
+		}
+		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
+			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
+				if other, ok := taken[[2]int{x, y}]; ok {
+					t.Fatalf("panel %s lies on %s", p.Title, other)
+				}
+				taken[[2]int{x, y}] = p.Title
+			}
+		}
+		refs := map[string]bool{}
 		for _, target := range p.Targets {
+			if refs[target.RefID] || target.RefID == "" {
+				t.Errorf("panel %s: two queries are called %q, or one is not", p.Title, target.RefID)
+			}
+			refs[target.RefID] = true
 			check("panel "+p.Title, target.Expr)
+		}
+		if p.Type != "row" && (len(refs) == 0 || p.Datasource.Type != "prometheus" || p.Datasource.UID != "${datasource}") {
+			t.Errorf("panel %s has %d queries of %+v, want some of the board's variable", p.Title, len(refs), p.Datasource)
 		}
 	}
 	for _, v := range board.Templating.List {
@@ -92,6 +113,33 @@ func TestTheBoardAndTheAlertsAskForMetricsThatThereAre(t *testing.T) {
 	}
 	if n == 0 {
 		t.Error("there is no alert")
+	}
+}
+
+// What promtool tests is each alert: that it fires, and that it doesn't.
+func TestEveryAlertHasItsTest(t *testing.T) {
+	t.Parallel()
+	var tests struct {
+		Tests []struct {
+			AlertRuleTest []struct {
+				Alertname string
+				ExpAlerts []any `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "deploy/monitoring/alerts_test.yaml")), &tests); err != nil {
+		t.Fatal(err)
+	}
+	fires := map[string]bool{}
+	for _, test := range tests.Tests {
+		for _, a := range test.AlertRuleTest {
+			fires[a.Alertname] = fires[a.Alertname] || len(a.ExpAlerts) > 0
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(read(t, "deploy/monitoring/alerts.yaml"), -1) {
+		if !fires[m[1]] {
+			t.Errorf("no test has %s fire", m[1])
+		}
 	}
 }
 
