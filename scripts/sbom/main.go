@@ -62,6 +62,7 @@ func run(args []string, out io.Writer) error {
 		return err
 	}
 	slices.SortFunc(doc.Components, func(a, b component) int { return strings.Compare(a.PURL, b.PURL) })
+	doc.Components = slices.Compact(doc.Components) // a package may be in several folders, and CycloneDX has it once
 	enc := json.NewEncoder(out)
 	enc.SetIndent("", "  ")
 	return enc.Encode(doc)

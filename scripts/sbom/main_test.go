@@ -15,6 +15,7 @@ func TestABinarySaysWhatItIsMadeOf(t *testing.T) {
 		"": {"version": "0.1.0"},
 		"node_modules/@mantine/core": {"version": "9.7.3"},
 		"node_modules/a/node_modules/react": {"version": "19.3.1"},
+		"node_modules/b/node_modules/react": {"version": "19.3.1"},
 		"node_modules/vite": {"version": "8.3.8", "dev": true}
 	}}`), 0o600)
 	if err != nil {
@@ -42,6 +43,9 @@ func TestABinarySaysWhatItIsMadeOf(t *testing.T) {
 	}
 	there := map[string]bool{}
 	for _, c := range got.Components {
+		if there[c.PURL] {
+			t.Errorf("%s is there twice", c.PURL)
+		}
 		there[c.PURL] = true
 		if c.Name == "vite" || c.Name == "" || c.Version == "" {
 			t.Errorf("got %+v, which is not in the binary or has no name or version", c)
