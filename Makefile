@@ -7,7 +7,7 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 TESTFLAGS   ?=
 export CGO_ENABLED ?= 1
 
-.PHONY: run build lambda web screenshots test sdk check deps race e2e converge bench reference-aws fuzz generate vuln release clean
+.PHONY: run build lambda web screenshots test sdk check deps race e2e converge bench reference-aws fuzz generate vuln release check-packages clean
 
 run: build
 	./bin/usher serve --dev
@@ -85,6 +85,11 @@ vuln:
 # checksums, signed if KEY (for minisign) says so.
 release: web
 	GO=$(GO) VERSION=$(VERSION) ./scripts/release
+
+# check-packages tries deploy with Helm, Prometheus and Caddy, which it fetches:
+# gigabytes, and a quarter of an hour.
+check-packages: web
+	GO=$(GO) ./scripts/check-packages
 
 clean:
 	rm -rf bin dist deploy/aws/bin

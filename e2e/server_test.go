@@ -50,6 +50,10 @@ type options struct {
 	// authority: its public URL is https://localhost:PORT. It takes the
 	// certificates of others for good if they are of this authority.
 	TLS *authority
+	// PublicURL and Client are what callers reach such a server by, if that is not
+	// where it listens, which Config then says.
+	PublicURL string
+	Client    *http.Client
 	// On is where it keeps what it knows.
 	On storage
 	// Args and Env come on top.
@@ -124,6 +128,8 @@ func (s *Server) launch() {
 		args = append(args, "--config", file)
 	}
 	switch {
+	case o.PublicURL != "":
+		env = append(env, "USHER_SERVER_PUBLIC_URL="+o.PublicURL)
 	case o.DefaultPorts:
 	case o.TLS != nil:
 		args = append(args, "--http=", "--https", o.HTTPS)
@@ -205,6 +211,9 @@ func (s *Server) CA() string {
 
 func (s *Server) newClient() *http.Client {
 	s.t.Helper()
+	if s.options.Client != nil {
+		return s.options.Client
+	}
 	roots := x509.NewCertPool()
 	if (s.options.Config == "" || s.options.TLS != nil) && !roots.AppendCertsFromPEM(readFile(s.t, s.CA())) {
 		s.t.Fatalf("%s holds no certificate", s.CA())
