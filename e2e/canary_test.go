@@ -107,6 +107,7 @@ func TestSecretsAppearNowhere(t *testing.T) {
 		t.Errorf("the log tells of %d requests of more than %d: it is not the one to search", logged, c.n.Load())
 	}
 	text := dump(t, s)
+	t.Logf("figure: %d requests; %d bytes of log and %d of columns were searched", c.n.Load(), len(s.output.Bytes()), len(text))
 	if !bytes.Contains(text, []byte(roomName)) || !bytes.Contains(text, []byte("room.enter")) {
 		t.Error("the columns lack what must be there: they are not the ones to search")
 	}

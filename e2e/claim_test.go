@@ -63,6 +63,7 @@ func TestOneOfManyClaimsOfASecretWins(t *testing.T) {
 			if diff := cmp.Diff(map[int]int{200: 1, 404: claims - 1}, got); diff != "" {
 				t.Errorf("answers by status (-want +got):\n%s", diff)
 			}
+			t.Logf("figure: of %d claims at once %d won", claims, got[http.StatusOK])
 			wantTaken(t, s, p.Room, 1)
 		})
 	}
@@ -135,6 +136,7 @@ func TestACrowdFillsEverySeatAndNoneTwice(t *testing.T) {
 	if got := len(c.won); got != seats {
 		t.Fatalf("%d are in, want %d", got, seats)
 	}
+	t.Logf("figure: %d joins at once for %d seats: %d are in", people, seats, len(c.won))
 	wantTaken(t, s, c.room, seats)
 
 	// Those in connect, so that sockets and not leases hold their seats.

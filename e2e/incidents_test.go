@@ -95,6 +95,7 @@ func TestTheRecipesForIncidentsWorkAsPrinted(t *testing.T) {
 	if len(sections) < len(recipes) {
 		t.Errorf("there are %d sections, and %d recipes", len(sections), len(recipes))
 	}
+	t.Logf("figure: %d commands in %d recipes", len(consoleCommands(page)), len(sections))
 	for _, section := range sections {
 		title, _, _ := strings.Cut(section, "\n")
 		t.Run(title, func(t *testing.T) {

@@ -240,6 +240,7 @@ func TestNoEventIsMissingOrInDisorderThroughKills(t *testing.T) {
 	for _, events := range want {
 		total += len(events)
 	}
+	t.Logf("figure: %d events of %d rooms through 4 kills, %d posts: each event was told, in order", total, len(want), posts())
 	before := posts()
 	r.wait(ctx, "again", func(map[usher.ID][]usher.ID) bool { return r.posts >= before+total/2 })
 }

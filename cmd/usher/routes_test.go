@@ -242,6 +242,7 @@ func TestOutsideDevelopmentNoRouteServesAStranger(t *testing.T) {
 	open := openRoutes(usher.ID(o.named["participant"]))
 	before := o.state(t)
 	met := make(map[string]bool)
+	requests := 0
 	// What is published does not depend on the keys.
 	for _, d := range o.dialects(o.cfg, nil, prometheus.NewRegistry()) {
 		if d.Access == httpd.ToPublic {
@@ -266,6 +267,7 @@ func TestOutsideDevelopmentNoRouteServesAStranger(t *testing.T) {
 					req.Header["Authorization"] = values
 					w := httptest.NewRecorder()
 					o.handler.ServeHTTP(w, req)
+					requests++
 					if w.Code != want.status {
 						t.Errorf("%s with %s: got status %d, want %d: %s", r.Pattern, name, w.Code, want.status, w.Body)
 					}
@@ -281,6 +283,7 @@ func TestOutsideDevelopmentNoRouteServesAStranger(t *testing.T) {
 			t.Errorf("%s is in the list of open routes, and no dialect has it", pattern)
 		}
 	}
+	t.Logf("figure: %d routes, %d requests of strangers", len(met), requests)
 	if diff := cmp.Diff(before, o.state(t)); diff != "" {
 		t.Errorf("strangers changed something (-before +after):\n%s", diff)
 	}

@@ -292,7 +292,9 @@ func TestRemovalRacesWithAttaching(t *testing.T) {
 	db, b := openStore(t), &bus.Local{}
 	here, there := newAccess(t, db, b), newAccess(t, db, b)
 	r := newRoom(t, here)
-	for i := range 60 {
+	const races = 60
+	in := 0
+	for i := range races {
 		ann := claimed(t, here, r, "Ann")
 		conn := newConnection()
 		node := here
@@ -318,7 +320,9 @@ func TestRemovalRacesWithAttaching(t *testing.T) {
 		}
 		conn.waitEnd(t, access.Removed)
 		at.Lose()
+		in++
 	}
+	t.Logf("figure: %d races of a removal with a connection: %d were in and put out, %d were not let in", races, in, races-in)
 	_ = here.Close(context.Background())
 	_ = there.Close(context.Background())
 	if got, err := here.Room(t.Context(), shop, string(r.ID)); err != nil || got.Taken != 0 {

@@ -311,7 +311,9 @@ func follows[S cmp.Ordered](edges map[S][]S, from, to S) bool {
 }
 
 func TestHistories(t *testing.T) {
+	histories := 0
 	rapid.Check(t, func(t *rapid.T) {
+		histories++
 		h := &history{house: newHouse(t), t: t, roomStatus: usher.RoomReady, participants: map[usher.ID]usher.ParticipantStatus{}}
 		seats := rapid.IntRange(0, 3).Draw(t, "seats")
 		spec := room.Spec{Seats: &seats}
@@ -326,4 +328,5 @@ func TestHistories(t *testing.T) {
 		h.inviteOne()
 		t.Repeat(h.actions())
 	})
+	t.Logf("figure: %d random histories of a room", histories)
 }

@@ -126,6 +126,7 @@ func TestEveryEarlierSchemaIsBroughtForward(t *testing.T) {
 		t.Fatal(err)
 	}
 	sources := steps.ListSources()
+	t.Logf("figure: %d earlier schemas, the last is %d", len(sources)-1, sources[len(sources)-1].Version)
 	for i, last := range sources {
 		t.Run(fmt.Sprint(last.Version), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "usher.db")
