@@ -104,8 +104,7 @@ func (c keysForget) Run(ctx context.Context, env environment) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	s := &server{}
-	db, err := s.openStore(ctx, cfg, serverOptions{Dir: dir, Logger: slog.New(slog.DiscardHandler)}, prometheus.NewRegistry())
+	db, err := openStore(ctx, cfg, serverOptions{Dir: dir, Logger: slog.New(slog.DiscardHandler)}, prometheus.NewRegistry())
 	if err != nil {
 		return err
 	}
