@@ -1,7 +1,7 @@
 import { Button, Group, Modal, Stack, Text, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import type { Room } from '@usher/client';
-import { useState } from 'react';
+import { all, type Client, type Room } from '@usher/client';
+import { useEffect, useRef, useState } from 'react';
 import { useStrings } from '../../i18n.tsx';
 import { useMine } from '../context.tsx';
 import { explain } from '../explain.ts';
@@ -12,16 +12,30 @@ import { Card } from './Home.tsx';
 /** How many can be in a room: each sends to each. */
 const seats = 6;
 
+/** How many rooms are shown at first, and how many more each time that one asks. */
+const some = 10;
+
+/** How many rooms of a status are asked for. */
+const most = 1000;
+
 const key = ['rooms'] as const;
+
+/** open are the rooms that have not ended. The server names the oldest first, so that all are read. */
+async function open({ api }: Client): Promise<readonly Room[]> {
+  const list = (status: Room['status']): Promise<readonly Room[]> => all('rooms', (page) => api.rooms({ ...page, status }), most);
+  const [ready, running] = await Promise.all([list('ready'), list('running')]);
+  return [...ready, ...running];
+}
 
 /** The rooms that there are for one: one's own first, then those of others, the newest first. */
 export function Rooms() {
   const s = useStrings();
   const { client, owner } = useMine();
-  const rooms = useQuery({ queryKey: key, queryFn: () => client.api.rooms({ limit: 50 }), refetchInterval: 15_000 });
+  const rooms = useQuery({ queryKey: key, queryFn: () => open(client), refetchInterval: 15_000 });
   const [creating, setCreating] = useState(false);
-  const open = (rooms.data?.rooms ?? []).filter((room) => room.status !== 'ended').reverse();
-  const sorted = [...open.filter((room) => room.owner === owner), ...open.filter((room) => room.owner !== owner)];
+  const { shown, more, list } = useMore();
+  const newest = [...(rooms.data ?? [])].sort((a, b) => b.created_at.localeCompare(a.created_at));
+  const sorted = [...newest.filter((room) => room.owner === owner), ...newest.filter((room) => room.owner !== owner)];
   return (
     <Card
       title={s.rooms.title}
@@ -37,14 +51,29 @@ export function Rooms() {
         </Text>
       )}
       <Text c="dimmed">{s.rooms.lead}</Text>
-      <ul className="people">
-        {sorted.map((room) => (
+      <ul className="people" ref={list} aria-label={s.rooms.title}>
+        {sorted.slice(0, shown).map((room) => (
           <Row key={room.id} room={room} />
         ))}
       </ul>
+      {sorted.length > shown && (
+        <Button variant="subtle" fullWidth onClick={more}>
+          {s.rooms.more(sorted.length - shown)}
+        </Button>
+      )}
       <CreateRoom opened={creating} onClose={() => setCreating(false)} />
     </Card>
   );
+}
+
+/** How much of a list is shown. Who asks for more goes on at the first that is new. */
+function useMore() {
+  const [shown, setShown] = useState(some);
+  const list = useRef<HTMLUListElement>(null);
+  useEffect(() => {
+    if (shown > some) list.current?.children[shown - some]?.querySelector('button')?.focus();
+  }, [shown]);
+  return { shown, list, more: () => setShown((now) => now + some) };
 }
 
 const time = new Intl.DateTimeFormat(undefined, { dateStyle: 'short', timeStyle: 'short' });

@@ -11,6 +11,7 @@ import { Ask } from '../parts/Ask.tsx';
 import { Facts } from '../parts/Facts.tsx';
 import { Link } from '../parts/Link.tsx';
 import { Mark } from '../parts/Outcome.tsx';
+import { Owner } from '../parts/Owner.tsx';
 import { Page } from '../parts/Page.tsx';
 import { Pages } from '../parts/Pages.tsx';
 import { Rows } from '../parts/Rows.tsx';
@@ -52,7 +53,7 @@ function Details({ room, title }: { readonly room: Room; readonly title: string 
           [s.rooms.seats, room.seats === 0 ? s.rooms.unlimited(room.taken) : s.rooms.limited(room.taken, room.seats)],
           [s.room.kind, s.rooms.kinds[room.kind] ?? room.kind],
           [s.room.admission, s.room.admissions[room.admission ?? ''] ?? room.admission],
-          [s.rooms.owner, <code key="owner">{room.owner ?? '–'}</code>],
+          [s.rooms.owner, <Owner key="owner" of={room.owner} whole />],
           [s.room.id, <code key="id">{room.id}</code>],
           [s.rooms.created, when(room.created_at)],
           ...(room.ended_at === undefined ? [] : ([[s.room.ended, `${when(room.ended_at)}: ${room.end_reason ?? ''}`]] as const)),

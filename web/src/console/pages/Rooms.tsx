@@ -9,6 +9,7 @@ import { useStrings } from '../i18n.tsx';
 import { Answer } from '../parts/Answer.tsx';
 import { Link } from '../parts/Link.tsx';
 import { Mark } from '../parts/Outcome.tsx';
+import { Owner } from '../parts/Owner.tsx';
 import { Page } from '../parts/Page.tsx';
 import { Pages } from '../parts/Pages.tsx';
 import { Rows } from '../parts/Rows.tsx';
@@ -66,7 +67,7 @@ export function Rooms() {
                 { title: s.rooms.name, cell: (room) => <Link to={path('rooms', room.id)}>{room.name ?? `${s.rooms.nameless} (${room.id.slice(0, 8)}…)`}</Link> },
                 { title: s.rooms.status, cell: (room) => <Mark colour={colours[room.status]}>{s.rooms.statuses[room.status] ?? room.status}</Mark> },
                 { title: s.rooms.seats, end: true, cell: (room) => (room.seats === 0 ? s.rooms.unlimited(room.taken) : s.rooms.limited(room.taken, room.seats)) },
-                { title: s.rooms.owner, cell: (room) => <code>{room.owner ?? '–'}</code> },
+                { title: s.rooms.owner, cell: (room) => <Owner of={room.owner} /> },
                 { title: s.rooms.created, cell: (room) => when(room.created_at) },
               ]}
             />
