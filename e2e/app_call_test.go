@@ -64,6 +64,29 @@ func TestTwoPeopleCallEachOtherInTheApp(t *testing.T) {
 	ben.quiet()
 }
 
+// The caller reads that it rings only where it does, and not that nobody is there.
+func TestTheCallerInTheAppReadsWhereItRings(t *testing.T) {
+	t.Parallel()
+	a := openApp(t, options{})
+	ann, ben := befriended(a)
+	ben.shut()
+	ann.finds("Ben", "offline")
+	ann.click(button("Call Ben"))
+	ann.sees(`role=status >> text=Calling Ben…`)
+	ann.sees(`[data-phase="calling"]`)
+	ann.gone(`html[data-tone="ringback"]`)
+
+	ben = a.visit("Ben, who comes back", "/")
+	ben.fill("input", "Ben")
+	ben.click(button("Sign in"))
+	ben.sees(button("Decline"))
+	ann.sees(`role=status >> text=Ringing at Ben…`)
+	ann.sees(`html[data-tone="ringback"]`)
+	ann.gone(`text=Calling Ben…`)
+	ben.click(button("Decline"))
+	ann.told("rejected", "Ben declined the call.")
+}
+
 func TestACallOfTheAppCanBeDeclinedMissedOrTakenElsewhere(t *testing.T) {
 	t.Parallel()
 	a := openApp(t, options{})

@@ -36,6 +36,32 @@ const drawn = watching + `
 const refusing = watching + `
 	navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };`
 
+// faintTools are the round buttons that do not stand out from what is behind
+// them, neither by their fill nor by their edge: by 3:1 (WCAG 1.4.11).
+const faintTools = `
+	const parts = colour => colour.match(/[\d.]+/g).map(Number);
+	const light = colour => {
+		const [r, g, b] = parts(colour).map(part => part / 255).map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+		return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+	};
+	const contrast = (one, other) => {
+		const [more, less] = [light(one), light(other)].sort((a, b) => b - a);
+		return (more + 0.05) / (less + 0.05);
+	};
+	const behind = element => {
+		for (let one = element.parentElement; one; one = one.parentElement) {
+			const colour = getComputedStyle(one).backgroundColor;
+			if ((parts(colour)[3] ?? 1) === 1) return colour;
+		}
+		return 'rgb(255, 255, 255)';
+	};
+	return [...document.querySelectorAll('button.tool:not(:disabled)')].filter(tool => tool.checkVisibility()).flatMap(tool => {
+		const {backgroundColor, borderTopColor, borderTopWidth} = getComputedStyle(tool);
+		const edge = parseFloat(borderTopWidth) > 0 ? contrast(borderTopColor, behind(tool)) : 1;
+		const best = Math.max(edge, contrast(backgroundColor, behind(tool)));
+		return best >= 3 ? [] : [tool.getAttribute('aria-label') + ' stands out by ' + best.toFixed(2)];
+	});`
+
 // looks has a person look at the page on a phone and on a desk, in light and
 // dark: nothing sticks out, and axe finds no serious fault. Where the variable
 // E2E_SCREENSHOTS names a folder, pictures are kept there.
@@ -51,6 +77,11 @@ func (p person) looks(name string) {
 			p.run(`return document.scrollingElement.scrollWidth - innerWidth`, nil, &wide)
 			if wide > 0 {
 				p.t.Errorf("%s: the page is %d pixels too wide", look, wide)
+			}
+			var faint []string
+			p.run(faintTools, nil, &faint)
+			for _, tool := range faint {
+				p.t.Errorf("%s: the button %s", look, tool)
 			}
 			var faults []string
 			p.call("faults", map[string]string{"page": p.name}, &faults)
