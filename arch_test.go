@@ -32,6 +32,7 @@ var floors = []struct {
 	{"usher/internal/bus", 1},
 	{"usher/internal/policy", 1},
 	{"usher/internal/certs", 1},
+	{"usher/internal/certs/certstest", 1},
 	{"usher/internal/figures", 1},
 	{"usher/internal/health", 1},
 	{"usher/internal/backup", 1},

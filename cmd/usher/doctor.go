@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"usher/internal/certs"
 	"usher/internal/config"
 	"usher/internal/datadir"
 	"usher/internal/egress"
@@ -92,11 +91,12 @@ func (e *examination) all(ctx context.Context, warnings []string) {
 		e.add(warningLevel, "configuration", w, "")
 	}
 	e.data()
-	if !e.served(ctx) {
+	served := e.served(ctx)
+	if !served {
 		e.database(ctx)
 		e.ports()
 	}
-	e.certificate()
+	e.certificates(ctx, served)
 	e.files()
 	e.issuers(ctx)
 	e.platforms(ctx)
@@ -281,34 +281,6 @@ func free(network, address string) error {
 		return err
 	}
 	return l.Close()
-}
-
-// littleTime is how long before its end a certificate should have been renewed.
-const littleTime = 14 * 24 * time.Hour
-
-// certificate examines the one that is configured; that it fits its key and the
-// public URL, the configuration was examined for.
-func (e *examination) certificate() {
-	const check, renew = "certificate", "renew it; a running server shows the new one within a minute"
-	files := e.cfg.Server.TLS
-	if files.CertFile == "" {
-		return
-	}
-	cert, err := certs.Load(files.CertFile, files.KeyFile)
-	if err != nil {
-		e.add(faultLevel, check, err.Error(), renew)
-		return
-	}
-	switch left := cert.Leaf.NotAfter.Sub(e.now()); {
-	case cert.Leaf.NotBefore.After(e.now()):
-		e.add(faultLevel, check, "it is not good before "+cert.Leaf.NotBefore.Format(time.DateTime), "set the clock, or take one that is good already")
-	case left <= 0:
-		e.add(faultLevel, check, "it ended at "+cert.Leaf.NotAfter.Format(time.DateTime), renew)
-	case left < littleTime:
-		e.add(warningLevel, check, "it ends at "+cert.Leaf.NotAfter.Format(time.DateTime), renew)
-	default:
-		e.well(check, "it is good until "+cert.Leaf.NotAfter.Format(time.DateTime))
-	}
 }
 
 // fewFiles is how many descriptors are few: each connection takes one.

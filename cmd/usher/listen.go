@@ -1,20 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
-	"time"
 
-	"usher/internal/certs"
 	"usher/internal/config"
 	"usher/internal/datadir"
 	"usher/internal/httpd"
@@ -30,38 +27,11 @@ type listener struct {
 	connections bool
 	// debug says that it serves profiles, and nothing else.
 	debug bool
-	// certificate is what it shows; nil without TLS.
-	certificate *certificate
-}
-
-// certificate is one that can be read anew.
-type certificate struct {
-	load    func() (tls.Certificate, error)
-	current atomic.Pointer[tls.Certificate]
-}
-
-// newCertificate returns that of the files that are configured, or else one for
-// localhost.
-func newCertificate(files config.TLS, folder string) *certificate {
-	if files.CertFile == "" {
-		return &certificate{load: func() (tls.Certificate, error) { return certs.Localhost(folder, time.Now()) }}
-	}
-	return &certificate{load: func() (tls.Certificate, error) { return certs.Load(files.CertFile, files.KeyFile) }}
-}
-
-// read reads the certificate, and keeps the one before if it can't. It reports
-// whether it is another.
-func (c *certificate) read() (bool, error) {
-	cert, err := c.load()
-	if err != nil {
-		return false, err
-	}
-	before := c.current.Swap(&cert)
-	return before == nil || !slices.EqualFunc(before.Certificate, cert.Certificate, bytes.Equal), nil
-}
-
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return c.current.Load(), nil
+	// certificates are what it shows; nil without TLS.
+	certificates certificates
+	// challenges answers what an authority asks over plain HTTP, and leaves the
+	// rest to the handler that it is given; nil without ACME.
+	challenges func(http.Handler) http.Handler
 }
 
 func (l listener) connContext() func(context.Context, net.Conn) context.Context {
@@ -76,43 +46,15 @@ func (ls listeners) close() {
 	}
 }
 
-// refresh reads the certificate anew, which all listeners share, and reports
-// whether it is another.
-func (ls listeners) refresh() (bool, error) {
+// certificates returns what callers over HTTPS are shown, which all listeners
+// share; nil without TLS.
+func (ls listeners) certificates() certificates {
 	for _, l := range ls {
-		if l.certificate != nil {
-			return l.certificate.read()
+		if l.certificates != nil {
+			return l.certificates
 		}
 	}
-	return false, nil
-}
-
-// watchTime is how often it is looked whether the certificate was replaced.
-const watchTime = time.Minute
-
-// watch reads the certificate anew at every tick, until ctx ends. Between the
-// exchange of the one file and of the other they do not fit, and the certificate
-// stays; the log says so once.
-func (ls listeners) watch(ctx context.Context, tick <-chan time.Time, logger *slog.Logger) {
-	said := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick:
-		}
-		changed, err := ls.refresh()
-		switch {
-		case err != nil && err.Error() != said:
-			said = err.Error()
-			logger.Error("the certificate was not read anew, and stays as it was", "error", err)
-		case err == nil:
-			said = ""
-		}
-		if changed {
-			logger.Info("the certificate was replaced, and is shown from now on")
-		}
-	}
+	return nil
 }
 
 // names returns every base address by which callers may know this server.
@@ -136,7 +78,7 @@ func (ls listeners) bases() []string {
 }
 
 // listen opens everything that is configured, or nothing.
-func listen(cfg config.Config, dir *datadir.Dir) (_ listeners, err error) {
+func listen(cfg config.Config, dir *datadir.Dir, logger *slog.Logger) (_ listeners, err error) {
 	var ls listeners
 	defer func() {
 		if err != nil {
@@ -171,16 +113,18 @@ func listen(cfg config.Config, dir *datadir.Dir) (_ listeners, err error) {
 	if len(cfg.Server.HTTPSAddresses()) == 0 {
 		return ls, nil
 	}
-	cert := newCertificate(cfg.Server.TLS, dir.Path("tls"))
-	if _, err := cert.read(); err != nil {
+	shown, challenges, err := newCertificates(cfg, dir, logger)
+	if err != nil {
 		return ls, err
 	}
+	for i := range plain {
+		ls[len(ls)-1-i].challenges = challenges
+	}
 	secure, err := listenAll(cfg, "https", cfg.Server.HTTPS, cfg.Server.HTTPSAddresses(), &tls.Config{
-		GetCertificate: cert.get, MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: shown.GetCertificate, MinVersion: tls.VersionTLS12, NextProtos: protocols(challenges != nil),
 	})
 	for i := range secure {
-		secure[i].certificate = cert
+		secure[i].certificates = shown
 	}
 	ls = append(ls, secure...)
 	return ls, err

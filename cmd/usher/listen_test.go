@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+
 	"usher/internal/certs"
 	"usher/internal/config"
 	"usher/internal/datadir"
@@ -20,6 +22,7 @@ import (
 
 // secured is a server with TLS outside development mode.
 type secured struct {
+	server      *server
 	listeners   listeners
 	http, https string // addresses
 	cert, key   string // files
@@ -39,6 +42,7 @@ func serveSecured(t *testing.T) *secured {
 	t.Helper()
 	s := &secured{}
 	s.cert, s.key = filesOf(t)
+	quiet := slog.New(slog.DiscardHandler)
 	cfg := config.Default()
 	cfg.Data, cfg.Server.HTTP, cfg.Server.HTTPS = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Server.PublicURL, cfg.Server.TrustedProxies = "https://localhost", []string{"127.0.0.1"}
@@ -50,16 +54,15 @@ func serveSecured(t *testing.T) *secured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.listeners, err = listen(cfg, dir); err != nil {
+	if s.listeners, err = listen(cfg, dir, quiet); err != nil {
 		t.Fatal(err)
 	}
-	server, err := newServer(t.Context(), cfg, serverOptions{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	if s.server, err = newServer(t.Context(), cfg, serverOptions{Dir: dir, Logger: quiet, Certificates: s.listeners.certificates()}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- server.serve(ctx, s.listeners) }()
+	go func() { ended <- s.server.serve(ctx, s.listeners) }()
 	t.Cleanup(func() {
 		stop()
 		if err := errors.Join(<-ended, dir.Close()); err != nil {
@@ -69,7 +72,7 @@ func serveSecured(t *testing.T) *secured {
 	for _, l := range s.listeners {
 		switch {
 		case l.Origin.Local:
-		case l.certificate != nil:
+		case l.certificates != nil:
 			s.https = l.Addr().String()
 		default:
 			s.http = l.Addr().String()
@@ -115,7 +118,7 @@ func TestACertificateThatWasReplacedIsShown(t *testing.T) {
 	tick, ended := make(chan time.Time), make(chan struct{})
 	go func() {
 		defer close(ended)
-		s.listeners.watch(ctx, tick, slog.New(slog.DiscardHandler))
+		s.server.watch(ctx, tick)
 	}()
 	// A second tick is taken only when the first was dealt with.
 	look := func() { tick <- time.Time{}; tick <- time.Time{} }
@@ -129,11 +132,25 @@ func TestACertificateThatWasReplacedIsShown(t *testing.T) {
 	}
 	replace(t, newKey, s.key)
 	look()
-	if s.shown(t, s.cert).Equal(before) {
+	after := s.shown(t, s.cert)
+	if after.Equal(before) {
 		t.Error("the former certificate is shown")
+	}
+	if got := s.server.endOf(t, "localhost"); got != float64(after.NotAfter.Unix()) {
+		t.Errorf("the metric of its end is %v, want %d", got, after.NotAfter.Unix())
 	}
 	stop()
 	<-ended
+}
+
+// endOf is when the certificate of a host ends, as the metric has it.
+func (s *server) endOf(t *testing.T, host string) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := s.expiry.WithLabelValues(host).Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetGauge().GetValue()
 }
 
 func TestWhoComesWithoutTLSIsSentToThePublicURL(t *testing.T) {

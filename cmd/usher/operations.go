@@ -30,6 +30,7 @@ func (s *server) operations(cfg config.Config, media map[string]platform.Platfor
 // checks are of everything that the server depends on.
 func (s *server) checks(cfg config.Config, media map[string]platform.Platform) []health.Check {
 	list := []health.Check{{Kind: health.Store, Name: cmp.Or(cfg.Store.Driver, config.SQLite), Ask: s.db.Ping}}
+	list = append(list, s.certificateChecks(cfg)...)
 	for _, name := range slices.Sorted(maps.Keys(media)) {
 		check := health.Check{Kind: health.Platform, Name: name}
 		if prober, ok := media[name].(platform.Prober); ok {

@@ -95,9 +95,9 @@ func (s *server) reload(ctx context.Context, next config.Config) error {
 	return nil
 }
 
-// follow reloads the configuration, and the certificate, whenever it is told to,
+// follow reloads the configuration, and the certificates, whenever it is told to,
 // until ctx ends.
-func (s *server) follow(ctx context.Context, told <-chan os.Signal, load func() (config.Config, []string, error), refresh func() (bool, error)) {
+func (s *server) follow(ctx context.Context, told <-chan os.Signal, load func() (config.Config, []string, error)) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -115,7 +115,10 @@ func (s *server) follow(ctx context.Context, told <-chan os.Signal, load func() 
 		for _, w := range warnings {
 			s.logger.Warn(w)
 		}
-		if _, err := refresh(); err != nil {
+		if s.certificates == nil {
+			continue
+		}
+		if err := s.certificates.Reload(); err != nil {
 			s.failed(fmt.Errorf("certificate: %w", err))
 		}
 	}

@@ -50,21 +50,23 @@ func (c serveCommand) Run(ctx context.Context, env environment) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	listeners, err := listen(cfg, dir)
+	listeners, err := listen(cfg, dir, logger)
 	if err != nil {
 		return err
 	}
-	s, err := newServer(ctx, cfg, serverOptions{Dir: dir, Logger: logger, Level: &level, Own: listeners.names()})
+	s, err := newServer(ctx, cfg, serverOptions{Dir: dir, Logger: logger, Level: &level, Own: listeners.names(), Certificates: listeners.certificates()})
 	if err != nil {
 		listeners.close()
 		return err
 	}
-	s.alsoRun(func(ctx context.Context) { s.follow(ctx, hangups, load, listeners.refresh) })
-	s.alsoRun(func(ctx context.Context) {
-		tick := time.NewTicker(watchTime)
-		defer tick.Stop()
-		listeners.watch(ctx, tick.C, logger)
-	})
+	s.alsoRun(func(ctx context.Context) { s.follow(ctx, hangups, load) })
+	if s.certificates != nil {
+		s.alsoRun(func(ctx context.Context) {
+			tick := time.NewTicker(watchTime)
+			defer tick.Stop()
+			s.watch(ctx, tick.C)
+		})
+	}
 	banner(env, cfg, listeners)
 	return s.serve(ctx, listeners)
 }
@@ -134,6 +136,9 @@ func (s *server) httpServer(l listener) *http.Server {
 		handler, write = debugHandler(cfg.Server.DebugToken), profileTime
 	case !l.Origin.Local:
 		handler = secure(*cfg).Handler(handler)
+		if l.challenges != nil {
+			handler = l.challenges(handler)
+		}
 	}
 	return &http.Server{
 		Handler:           handler,

@@ -66,6 +66,7 @@ type server struct {
 	figures     *figures.Series
 	health      *health.Checks
 	limiters    *httpd.Limiters
+	expiry      *prometheus.GaugeVec // of certificates
 	handler     http.Handler
 	connections http.Handler // of the @connections API; nil unless configured
 	draining    atomic.Bool
@@ -75,6 +76,8 @@ type server struct {
 	reloads *reloads
 	own     ownKeys
 	level   *slog.LevelVar
+	// certificates are what callers over HTTPS are shown; nil without TLS.
+	certificates certificates
 
 	stop       context.CancelFunc
 	background sync.WaitGroup
@@ -91,6 +94,8 @@ type serverOptions struct {
 	// Own are the base addresses by which callers may know this server, beside
 	// its public URL.
 	Own []string
+	// Certificates are what callers over HTTPS are shown; nil without TLS.
+	Certificates certificates
 	// Level is of the logger, if it can change.
 	Level *slog.LevelVar
 	// Synchronous is Off only for benchmarks.
@@ -114,6 +119,7 @@ func (s *server) prepare(ctx context.Context, cfg config.Config, o serverOptions
 	p = parts{registry: prometheus.NewRegistry(), ids: usher.SystemIDs(), nodes: &bus.Local{}}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.level, s.limiters, s.reloads = o.Level, httpd.NewLimiters(cfg.Limits, time.Now), newReloads(p.registry)
+	s.certificates, s.expiry = o.Certificates, newExpiry(p.registry)
 	s.config.Store(&cfg)
 	db, err := openStore(ctx, cfg, o, p.registry)
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package certs reads the certificate that a server shows, and makes the one for
-// localhost that it shows in development.
+// Package certs has the certificates that a server shows: those of files that
+// others keep, those that it gets from an authority by ACME, and the one for
+// localhost that it makes for development.
 package certs
 
 import (
@@ -160,8 +161,12 @@ func makeCertificate(path string, key crypto.Signer, now time.Time) (tls.Certifi
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// writePEM writes the file whole or not at all.
-func writePEM(path, kind string, der []byte, mode fs.FileMode) (err error) {
+func writePEM(path, kind string, der []byte, mode fs.FileMode) error {
+	return writeWhole(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode)
+}
+
+// writeWhole writes the file whole or not at all.
+func writeWhole(path string, text []byte, mode fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return err
@@ -175,7 +180,7 @@ func writePEM(path, kind string, der []byte, mode fs.FileMode) (err error) {
 	if err := f.Chmod(mode); err != nil {
 		return err
 	}
-	if err := pem.Encode(f, &pem.Block{Type: kind, Bytes: der}); err != nil {
+	if _, err := f.Write(text); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {

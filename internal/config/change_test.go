@@ -20,12 +20,13 @@ func TestWhatChangesWhileAServerRuns(t *testing.T) {
 		"agora.appCertificate": func(c *config.Config) { c.Agora.AppCertificate = usher.Secret("new") },
 	}
 	fixed := map[string]func(*config.Config){
-		"server.http":        func(c *config.Config) { c.Server.HTTP = ":1" },
-		"data":               func(c *config.Config) { c.Data = "elsewhere" },
-		"log.format":         func(c *config.Config) { c.Log.Format = "json" },
-		"policy.maxLifetime": func(c *config.Config) { c.Policy.MaxLifetime++ },
-		"vpaas.apiAddress":   func(c *config.Config) { c.VPaaS.APIAddress = "https://vpaas.example" },
-		"turn.secret":        func(c *config.Config) { c.TURN.Secret = "held" },
+		"server.tls.acme.domains": func(c *config.Config) { c.Server.TLS.ACME.Domains = []string{"usher.example.com"} },
+		"server.http":             func(c *config.Config) { c.Server.HTTP = ":1" },
+		"data":                    func(c *config.Config) { c.Data = "elsewhere" },
+		"log.format":              func(c *config.Config) { c.Log.Format = "json" },
+		"policy.maxLifetime":      func(c *config.Config) { c.Policy.MaxLifetime++ },
+		"vpaas.apiAddress":        func(c *config.Config) { c.VPaaS.APIAddress = "https://vpaas.example" },
+		"turn.secret":             func(c *config.Config) { c.TURN.Secret = "held" },
 	}
 	for key, edit := range edits {
 		next := config.Default()

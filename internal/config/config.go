@@ -197,7 +197,7 @@ type RoomServiceDialect struct {
 // Default returns the configuration in force where nothing is said.
 func Default() Config {
 	return Config{
-		Server:     Server{HTTP: "127.0.0.1:8080", TLS: TLS{HSTS: 180 * 24 * time.Hour}, Drain: 8 * time.Second},
+		Server:     Server{HTTP: "127.0.0.1:8080", TLS: DefaultTLS(), Drain: 8 * time.Second},
 		Data:       "usher-data",
 		Store:      DefaultStore(),
 		Session:    identity.DefaultForwardConfig(),

@@ -78,8 +78,10 @@ func (c Config) warnings() []string {
 	if w := c.Compat.Connections.warning(); w != "" {
 		list = append(list, w)
 	}
-	if w := c.tlsWarning(); w != "" {
-		list = append(list, w)
+	for _, w := range []string{c.tlsWarning(), c.acmeWarning()} {
+		if w != "" {
+			list = append(list, w)
+		}
 	}
 	for _, p := range c.Server.Proxies() {
 		if p.Bits() == 0 {

@@ -31,6 +31,8 @@ const (
 	Platform Kind = "platform"
 	Issuer   Kind = "issuer"
 	Webhook  Kind = "webhook"
+	// Certificate is what callers over HTTPS are shown.
+	Certificate Kind = "certificate"
 )
 
 // State is how a dependency is.

@@ -138,7 +138,7 @@ export interface Figures {
 
 /** How something is that the server depends on. */
 export interface HealthCheck {
-  readonly kind: 'store' | 'platform' | 'issuer' | 'webhook';
+  readonly kind: 'store' | 'platform' | 'issuer' | 'webhook' | 'certificate';
   readonly name: string;
   /** silent is what is configured and can't be asked. */
   readonly state: 'well' | 'failing' | 'silent';

@@ -271,7 +271,7 @@ export const en = {
   health: {
     lead: 'What this server depends on. It is asked at most every 15 seconds.',
     again: 'Ask again',
-    kinds: { store: 'Store', platform: 'Platform', issuer: 'Issuer', webhook: 'Webhook' } as Record<string, string>,
+    kinds: { store: 'Store', platform: 'Platform', issuer: 'Issuer', webhook: 'Webhook', certificate: 'Certificate' } as Record<string, string>,
     states: { well: 'Well', failing: 'Failing', silent: 'Not asked' } as Record<string, string>,
     silent: 'It is configured; there is nothing to ask. What it needs is made here.',
     took: (ms: number) => `answered in ${ms} ms`,
