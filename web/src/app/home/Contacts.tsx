@@ -1,7 +1,7 @@
 import { ActionIcon, Button, Group, Indicator, Loader, Menu, Modal, Stack, Text, TextInput } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { UsherError, type Contact } from '@usher/client';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import { useStrings } from '../../i18n.tsx';
 import { person, readContactsAgain, useContacts, useMine, useServices, useStatus } from '../context.tsx';
 import { explain } from '../explain.ts';
@@ -59,6 +59,7 @@ function Row({ contact }: { readonly contact: Contact }) {
   const s = useStrings();
   const { phone } = useMine();
   const [removing, setRemoving] = useState(false);
+  const more = useRef<HTMLButtonElement>(null);
   const who = person(contact);
   const status = useStatus(contact.id);
   return (
@@ -79,7 +80,7 @@ function Row({ contact }: { readonly contact: Contact }) {
       </ActionIcon>
       <Menu position="bottom-end" withinPortal={false}>
         <Menu.Target>
-          <ActionIcon size={40} variant="subtle" color="gray" aria-label={s.contacts.more(who.name)}>
+          <ActionIcon size={40} variant="subtle" color="gray" aria-label={s.contacts.more(who.name)} ref={more}>
             <Icon name="more" />
           </ActionIcon>
         </Menu.Target>
@@ -88,7 +89,14 @@ function Row({ contact }: { readonly contact: Contact }) {
           <Menu.Item onClick={() => setRemoving(true)}>{s.contacts.remove}</Menu.Item>
         </Menu.Dropdown>
       </Menu>
-      <RemoveContact contact={contact} opened={removing} onClose={() => setRemoving(false)} />
+      <RemoveContact
+        contact={contact}
+        opened={removing}
+        onClose={() => {
+          setRemoving(false);
+          more.current?.focus(); // the menu's item, which had the keyboard, is gone
+        }}
+      />
     </li>
   );
 }

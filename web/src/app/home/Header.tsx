@@ -1,5 +1,5 @@
 import { ActionIcon, Avatar, Badge, Button, CopyButton, Menu, Text, VisuallyHidden } from '@mantine/core';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import { useStrings } from '../../i18n.tsx';
 import { useMine, useServices } from '../context.tsx';
 import icon from '../../icon.svg';
@@ -13,7 +13,12 @@ export function Header() {
   const { session } = useServices();
   const { me, operator } = useMine();
   const { connection } = useStore(session);
-  const [devices, setDevices] = useState(false);
+  const [devices, setDevices] = useState<'button' | 'menu'>();
+  const account = useRef<HTMLButtonElement>(null);
+  const close = (): void => {
+    if (devices === 'menu') account.current?.focus(); // the menu's item, which had the keyboard, is gone
+    setDevices(undefined);
+  };
   return (
     <header className="top">
       <Brand />
@@ -24,12 +29,12 @@ export function Header() {
           </Badge>
         )}
       </div>
-      <ActionIcon variant="subtle" size="lg" color="gray" aria-label={s.media.title} onClick={() => setDevices(true)}>
+      <ActionIcon variant="subtle" size="lg" color="gray" aria-label={s.media.title} onClick={() => setDevices('button')}>
         <Icon name="settings" />
       </ActionIcon>
       <Menu position="bottom-end" withinPortal={false}>
         <Menu.Target>
-          <Button variant="subtle" color="gray" px="xs" leftSection={<Face name={me.name} size="sm" />}>
+          <Button variant="subtle" color="gray" px="xs" ref={account} leftSection={<Face name={me.name} size="sm" />}>
             <VisuallyHidden>{s.account.menu}</VisuallyHidden>
             <span className="account-name">{me.name}</span>
           </Button>
@@ -47,7 +52,7 @@ export function Header() {
               )}
             </CopyButton>
           )}
-          <Menu.Item onClick={() => setDevices(true)}>{s.account.devices}</Menu.Item>
+          <Menu.Item onClick={() => setDevices('menu')}>{s.account.devices}</Menu.Item>
           {operator && (
             <Menu.Item component="a" href="/console">
               {s.account.console}
@@ -57,7 +62,7 @@ export function Header() {
           <Menu.Item onClick={() => void session.out()}>{s.signIn.out}</Menu.Item>
         </Menu.Dropdown>
       </Menu>
-      <DevicesDialog opened={devices} onClose={() => setDevices(false)} />
+      <DevicesDialog opened={devices !== undefined} onClose={close} />
     </header>
   );
 }

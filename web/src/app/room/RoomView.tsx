@@ -28,6 +28,7 @@ export function RoomView({ meeting, name, invites }: Props) {
   const stage = useRef<HTMLElement>(null);
   const full = useFullScreen(stage);
   const [dialog, setDialog] = useState<'people' | 'devices'>();
+  const [asking, setAsking] = useState(false);
   const [link, setLink] = useState<string>();
   useEffect(() => stage.current?.focus(), []); // so that a screen reader is where the room is
   const invite = async (): Promise<void> => {
@@ -79,13 +80,14 @@ export function RoomView({ meeting, name, invites }: Props) {
       <Drawer
         opened={dialog === 'people'}
         onClose={() => setDialog(undefined)}
+        closeOnEscape={!asking}
         title={s.room.people(others.length + 1)}
         position="right"
         size="sm"
         closeButtonProps={{ 'aria-label': s.close }}
         portalProps={full.on && stage.current !== null ? { target: stage.current } : {}}
       >
-        <Roster meeting={meeting} />
+        <Roster meeting={meeting} onAsk={setAsking} />
       </Drawer>
       <DevicesDialog opened={dialog === 'devices'} onClose={() => setDialog(undefined)} />
     </main>

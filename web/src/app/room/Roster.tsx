@@ -1,7 +1,7 @@
 import { ActionIcon, Badge, Button, Group, Modal, Stack, Text } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import type { Present } from '@usher/client';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { useStrings } from '../../i18n.tsx';
 import { useServices } from '../context.tsx';
 import { explain } from '../explain.ts';
@@ -10,8 +10,14 @@ import { Icon } from '../icons.tsx';
 import { useStore } from '../store.ts';
 import type { Meeting } from './meeting.ts';
 
+interface Props {
+  readonly meeting: Meeting;
+  /** Hears when one is asked something, which Escape then answers and closes nothing else. */
+  readonly onAsk: (asking: boolean) => void;
+}
+
 /** Who is in the room, and what a host can do about it. */
-export function Roster({ meeting }: { readonly meeting: Meeting }) {
+export function Roster({ meeting, onAsk }: Props) {
   const s = useStrings();
   const { others, me, host } = useStore(meeting);
   const [ending, setEnding] = useState(false);
@@ -19,9 +25,9 @@ export function Roster({ meeting }: { readonly meeting: Meeting }) {
   return (
     <Stack>
       <ul className="people">
-        {me !== undefined && <Row one={me} own />}
+        {me !== undefined && <Row one={me} own onAsk={onAsk} />}
         {others.map((one) => (
-          <Row key={one.id} one={one} meeting={host ? meeting : undefined} />
+          <Row key={one.id} one={one} meeting={host ? meeting : undefined} onAsk={onAsk} />
         ))}
       </ul>
       {host && (
@@ -35,6 +41,7 @@ export function Roster({ meeting }: { readonly meeting: Meeting }) {
         text={s.room.endText}
         action={s.room.end}
         busy={end.isPending}
+        onAsk={onAsk}
         onClose={() => setEnding(false)}
         onSure={() => end.mutate()}
       />
@@ -42,7 +49,15 @@ export function Roster({ meeting }: { readonly meeting: Meeting }) {
   );
 }
 
-function Row({ one, own = false, meeting }: { readonly one: Present; readonly own?: boolean; readonly meeting?: Meeting | undefined }) {
+interface RowProps {
+  readonly one: Present;
+  readonly own?: boolean;
+  /** Of a host, who may do something about it. */
+  readonly meeting?: Meeting | undefined;
+  readonly onAsk: (asking: boolean) => void;
+}
+
+function Row({ one, own = false, meeting, onAsk }: RowProps) {
   const s = useStrings();
   const { say } = useServices();
   const [removing, setRemoving] = useState(false);
@@ -82,6 +97,7 @@ function Row({ one, own = false, meeting }: { readonly one: Present; readonly ow
             text={s.room.removeText}
             action={s.room.remove(name)}
             busy={remove.isPending}
+            onAsk={onAsk}
             onClose={() => setRemoving(false)}
             onSure={() => remove.mutate(meeting)}
           />
@@ -97,13 +113,19 @@ interface SureProps {
   readonly text: string;
   readonly action: string;
   readonly busy: boolean;
+  readonly onAsk: (asking: boolean) => void;
   readonly onClose: () => void;
   readonly onSure: () => void;
 }
 
 /** Asks before what can't be taken back. */
-function Sure({ opened, title, text, action, busy, onClose, onSure }: SureProps) {
+function Sure({ opened, title, text, action, busy, onAsk, onClose, onSure }: SureProps) {
   const s = useStrings();
+  useEffect(() => {
+    if (!opened) return undefined;
+    onAsk(true);
+    return () => onAsk(false);
+  }, [opened, onAsk]);
   return (
     <Modal opened={opened} onClose={onClose} title={title} closeButtonProps={{ 'aria-label': s.close }} centered zIndex={300}>
       <Text>{text}</Text>

@@ -12,6 +12,7 @@ import { Mark } from '../parts/Outcome.tsx';
 import { Page } from '../parts/Page.tsx';
 import { Pages } from '../parts/Pages.tsx';
 import { Rows } from '../parts/Rows.tsx';
+import { useFocusBack } from '../parts/focus.ts';
 import { useSay } from '../say.tsx';
 import { BackendForm, NewKey } from './BackendForm.tsx';
 import { SigningKeys } from './SigningKeys.tsx';
@@ -54,6 +55,7 @@ function Backends() {
     placeholderData: keepPreviousData,
   });
   const again = (): void => void queries.invalidateQueries({ queryKey: ['backends'] });
+  useFocusBack(form !== undefined || made?.api_key !== undefined);
   return (
     <section aria-label={s.clients.backends}>
       <div className="section-head">
