@@ -100,7 +100,8 @@ func TestEveryPromiseHasItsTest(t *testing.T) {
 			}
 		}
 	}
-	if rows := strings.Count(table, "\n| ") - 1; n == 0 || n != rows {
+	// Each group has a table of its own.
+	if rows := strings.Count(table, "\n| ") - strings.Count(table, "\n| promise |"); n == 0 || n != rows {
 		t.Errorf("%d of %d rows name their tests", n, rows)
 	}
 }
