@@ -55,7 +55,7 @@ var recipes = map[string]struct {
 	}},
 	"A platform does not answer": {want: []string{`"kind": "platform"`, `"ejections": []`, `"events": []`}},
 	"Webhooks fail or are late":  {scene: (*incident).failingWebhook, want: []string{"app", ".", "."}},
-	"The certificate ends":       {scene: (*incident).certificate, want: []string{"certificate: it is good until", "notAfter="}},
+	"The certificate ends":       {scene: (*incident).certificate, want: []string{"good until", "notAfter="}},
 	"Memory, files or processor run out": {want: []string{
 		"\nprocess_open_fds ", `"samples": [`, "", "", "",
 	}},
