@@ -132,7 +132,7 @@ func TestTheRecipesNameWhatThereIs(t *testing.T) {
 		}
 	}
 	// What SQLite and the network say, and what is of the system.
-	others := regexp.MustCompile("^(database disk image|(file is )?not a database|connection refused|usher |client rotate|keys r|systemctl |journalctl |timedatectl |docker |/usher |ss |chmod |go tool |-top |process_|go_|(open|max)_fds|(first|last)_)")
+	others := regexp.MustCompile("^(database disk image|disk I/O|(file is )?not a database|connection refused|usher |client rotate|keys r|systemctl |journalctl |timedatectl |docker |/usher |ss |chmod |go tool |-top |process_|go_|(open|max)_fds|(first|last)_)")
 	settings, n := read(t, "docs/configuration.md"), 0
 	text := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(page, "")
 	for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(text, -1) {

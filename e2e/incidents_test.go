@@ -59,7 +59,7 @@ var recipes = map[string]struct {
 	"Memory, files or processor run out": {want: []string{
 		"\nprocess_open_fds ", `"samples": [`, "", "", "",
 	}},
-	"Nothing can be written": {want: []string{"Use%", "IUse%", "disk: "}},
+	"Nothing can be written": {want: []string{"Use%", "IUse%", "disk: ", "usher_store_failing 0"}},
 	"The server does not start": {scene: (*incident).brokenAndStopped, want: []string{
 		"stopped", "unknown key (line", "unknown key (line",
 	}, status: map[int]int{1: 1, 2: 1}},
