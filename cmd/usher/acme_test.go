@@ -7,8 +7,10 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -40,13 +42,7 @@ type certified struct {
 // somebody has it be up. It ends with the test, or with stop.
 func serveCertified(t *testing.T, data string, authority *certstest.Authority) *certified {
 	t.Helper()
-	s := &certified{authority: authority, file: filepath.Join(t.TempDir(), "usher.yaml"), tick: make(chan time.Time)}
-	text := "server:\n  http: 127.0.0.1:0\n  https: 127.0.0.1:0\n  publicURL: https://" + publicHost + "\n" +
-		"  tls:\n    acme: {domains: [" + publicHost + "], acceptTerms: true, directoryURL: \"" + authority.URL + "\", caFile: \"" + authority.CAFile + "\"}\n" +
-		"data: " + data + "\n"
-	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s := &certified{authority: authority, file: certifiedFile(t, data, authority), tick: make(chan time.Time)}
 	var err error
 	if s.config, _, err = config.Load(config.Options{Path: s.file}); err != nil {
 		t.Fatal(err)
@@ -75,6 +71,19 @@ func serveCertified(t *testing.T, data string, authority *certstest.Authority) *
 	}
 	t.Cleanup(func() { s.stop() })
 	return s
+}
+
+// certifiedFile is a configuration with ACME.
+func certifiedFile(t *testing.T, data string, authority *certstest.Authority) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "usher.yaml")
+	text := "server:\n  http: 127.0.0.1:0\n  https: 127.0.0.1:0\n  publicURL: https://" + publicHost + "\n" +
+		"  tls:\n    acme: {domains: [" + publicHost + "], acceptTerms: true, directoryURL: \"" + authority.URL + "\", caFile: \"" + authority.CAFile + "\"}\n" +
+		"data: " + data + "\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // plain and secure are the addresses; the first listener is the control socket.
@@ -259,5 +268,45 @@ func TestACMEIsAskedAnewOnSIGHUP(t *testing.T) {
 	s.look()
 	if s.authority.Asked() == asked {
 		t.Error("it was not asked again")
+	}
+}
+
+// unused returns a port that is free at the moment.
+func unused(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return certstest.Port(l)
+}
+
+func TestServeGetsItsCertificateByItself(t *testing.T) {
+	authority, plain, secure := certstest.Start(t), unused(t), unused(t)
+	authority.Up(plain, secure)
+	file := certifiedFile(t, t.TempDir(), authority)
+	address := func(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	var errs bytes.Buffer
+	go func() {
+		ended <- run(ctx, []string{"serve", "--config", file, "--http", address(plain), "--https", address(secure)}, environment{Stdout: io.Discard, Stderr: &errs})
+	}()
+	trusting := &tls.Config{RootCAs: authority.Roots, ServerName: publicHost}
+	conn, err := tls.Dial("tcp", address(secure), trusting)
+	for deadline := time.Now().Add(3 * time.Minute); err != nil && time.Now().Before(deadline); conn, err = tls.Dial("tcp", address(secure), trusting) {
+		select {
+		case status := <-ended:
+			t.Fatalf("it ended with %d: %s", status, &errs)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if err == nil {
+		_ = conn.Close()
+	}
+	stop()
+	if status := <-ended; status != 0 || err != nil {
+		t.Errorf("handshake: %v; it ended with %d: %s", err, status, &errs)
 	}
 }
