@@ -27,12 +27,15 @@ type initCommand struct {
 	User   string `placeholder:"NAME" help:"The user that the server runs as, to whom the folder is given. Needs root."`
 
 	URL  string `name:"url" placeholder:"URL" help:"What callers reach the server by, as https://usher.example.com."`
-	TLS  string `name:"tls" placeholder:"WHO" help:"Who ends TLS: proxy, one in front; or files, the server, by certificate files."`
+	TLS  string `name:"tls" placeholder:"WHO" help:"Who ends TLS: proxy, one in front; or the server, with files of a certificate, or with acme, which gets one from Let's Encrypt."`
 	Cert string `placeholder:"FILE" help:"With --tls files: the certificate with its chain (PEM)."`
 	Key  string `placeholder:"FILE" help:"With --tls files: the certificate's private key (PEM)."`
 
+	AcceptTerms bool   `help:"With --tls acme: you agree to the terms of Let's Encrypt."`
+	ACMEEmail   string `name:"acme-email" placeholder:"ADDR" help:"With --tls acme: where it may write to."`
+
 	HTTP           string   `name:"http" placeholder:"ADDR" help:"Where to listen for plain HTTP, or off (default: 127.0.0.1:8080 behind a proxy, else :80)."`
-	HTTPS          string   `name:"https" placeholder:"ADDR" help:"With --tls files: where to listen for HTTPS (default: the port of the URL)."`
+	HTTPS          string   `name:"https" placeholder:"ADDR" help:"With --tls files or acme: where to listen for HTTPS (default: the port of the URL)."`
 	TrustedProxies []string `placeholder:"ADDR" help:"With --tls proxy: the proxy's addresses (default: this machine's)."`
 
 	Issuer   string   `placeholder:"URL" help:"The OpenID Connect issuer whose tokens say who a user is."`

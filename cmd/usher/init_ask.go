@@ -347,6 +347,15 @@ func portOf(address string) string {
 	}
 }
 
+// hostOf is the host of a URL.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
 // listenHTTP is where to listen for plain HTTP by default: not where callers who
 // leave the port out would not come.
 func (c *initCommand) listenHTTP() string {

@@ -58,16 +58,21 @@ func (c *initCommand) serverLines(l *lines) {
 		}
 	}
 	listen("server.http", c.HTTP)
-	if c.TLS == byFiles {
+	if c.ownTLS() {
 		https := c.HTTPS
 		if https == "" {
 			https = ":" + portOf(c.URL)
 		}
 		listen("server.https", https)
-		if c.Key != "" {
-			l.on("server.tls.certFile", c.Cert)
-			l.on("server.tls.keyFile", c.Key)
-		}
+	}
+	switch {
+	case c.TLS == byFiles && c.Key != "":
+		l.on("server.tls.certFile", c.Cert)
+		l.on("server.tls.keyFile", c.Key)
+	case c.TLS == byACME:
+		l.on("server.tls.acme.domains", []string{hostOf(c.URL)})
+		l.on("server.tls.acme.acceptTerms", c.AcceptTerms)
+		l.either("server.tls.acme.email", c.ACMEEmail, "ops@example.com")
 	}
 	l.on("server.publicURL", c.URL)
 	l.off("server.origins", []string{"https://app.example.com"})

@@ -14,10 +14,11 @@ import (
 const (
 	byProxy = "proxy"
 	byFiles = "files"
+	byACME  = "acme"
 )
 
 // tlsChoices are the answers to --tls.
-func tlsChoices() []string { return []string{byProxy, byFiles} }
+func tlsChoices() []string { return []string{byProxy, byFiles, byACME} }
 
 // dialect is one of those that are served to clients of other servers.
 type dialect struct{ name, setting string }
@@ -84,6 +85,8 @@ func (c *initCommand) placeQuestions(env environment) []question {
 func (c *initCommand) addressQuestions() []question {
 	proxied := func() (bool, string) { return c.TLS == byProxy, "--tls " + byProxy }
 	filed := func() (bool, string) { return c.TLS == byFiles, "--tls " + byFiles }
+	own := func() (bool, string) { return c.ownTLS(), "--tls " + byFiles + " or " + byACME }
+	acme := func() (bool, string) { return c.TLS == byACME, "--tls " + byACME }
 	return []question{
 		{
 			flag: "url", ask: "What do callers reach the server by?", why: "Such as https://usher.example.com: links begin with it, and tokens are for it.",
@@ -91,18 +94,32 @@ func (c *initCommand) addressQuestions() []question {
 			check: func() error { c.URL = strings.TrimSuffix(c.URL, "/"); return nil },
 		},
 		{
-			flag: "tls", ask: "Who ends TLS: " + strings.Join(tlsChoices(), " or ") + "?",
-			why:  "A proxy in front that has the certificate, or this server by certificate files.",
-			into: &c.TLS, needed: true,
+			flag: "tls", ask: "Who ends TLS: " + strings.Join(tlsChoices(), ", ") + "?",
+			why:  "A proxy in front that has the certificate; or this server, by certificate files, or by ACME from an authority such as Let's Encrypt.",
+			into: &c.TLS, needed: true, settings: []string{"server.tls.acme.domains"},
 			check: func() error {
 				switch {
 				case !slices.Contains(tlsChoices(), c.TLS):
-					return fmt.Errorf("say %s", strings.Join(tlsChoices(), " or "))
+					return fmt.Errorf("say %s", strings.Join(tlsChoices(), ", "))
 				case c.TLS != byProxy && !strings.HasPrefix(c.URL, "https://"):
 					return errors.New("the URL has to begin with https:// then")
 				}
 				return nil
 			},
+		},
+		{
+			flag: "accept-terms", ask: "Do you agree to the terms of Let's Encrypt? (yes or no)", why: "They are at https://letsencrypt.org/repository/. It has to reach this server by port 443 of the URL's host, or by port 80.",
+			into: &c.AcceptTerms, needed: true, only: acme, again: 1,
+			check: func() error {
+				if !c.AcceptTerms {
+					return errors.New("without that there is no certificate by ACME")
+				}
+				return nil
+			},
+		},
+		{
+			flag: "acme-email", ask: "Where may it write to?", why: "A mail address, to be told if something is wrong. Nothing is nowhere.",
+			into: &c.ACMEEmail, only: acme, settings: []string{"server.tls.acme.email"},
 		},
 		{
 			flag: "cert", ask: "Where is the certificate?", why: "A file (PEM) with the chain behind it. It may be replaced while the server runs.",
@@ -126,7 +143,7 @@ func (c *initCommand) addressQuestions() []question {
 		},
 		{
 			flag: "https", ask: "Where to listen for HTTPS?", why: "An address and a port, or a port of all addresses.",
-			into: &c.HTTPS, only: filed, derive: func() string { return ":" + portOf(c.URL) }, settings: []string{"server.https"},
+			into: &c.HTTPS, only: own, derive: func() string { return ":" + portOf(c.URL) }, settings: []string{"server.https"},
 		},
 		{
 			flag: "trusted-proxies", ask: "Which addresses does the proxy have?", why: "What it says of callers' addresses is believed, and what others say is not.",
@@ -134,6 +151,9 @@ func (c *initCommand) addressQuestions() []question {
 		},
 	}
 }
+
+// ownTLS reports whether the server ends TLS itself.
+func (c *initCommand) ownTLS() bool { return c.TLS == byFiles || c.TLS == byACME }
 
 // peopleQuestions are about who is known.
 func (c *initCommand) peopleQuestions(ctx context.Context, a *asking) []question {

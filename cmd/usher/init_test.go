@@ -155,6 +155,10 @@ func TestEveryConfigurationThatInitWritesIsSound(t *testing.T) {
 		{URL: "https://localhost/", TLS: byFiles, Cert: cert, Key: key},
 		{URL: "https://localhost:8443", TLS: byFiles, Cert: cert, Key: key, HTTP: "off", HTTPS: "[::1]:8443"},
 	}
+	addresses = append(addresses,
+		initCommand{URL: "https://usher.example.com", TLS: byACME, AcceptTerms: true},
+		initCommand{URL: "https://usher.example.com", TLS: byACME, AcceptTerms: true, ACMEEmail: "ops@example.com", HTTP: "off"},
+	)
 	people := []initCommand{
 		{OperatorKey: true},
 		{Issuer: "https://id.example.com/realm/", Audience: []string{"a", "b, c"}, Operator: "group:the ops, all"},
@@ -174,7 +178,7 @@ func TestEveryConfigurationThatInitWritesIsSound(t *testing.T) {
 				where := newPlace(t)
 				c := initCommand{
 					Config: where.config, Data: where.data, Offline: true, URL: a.URL, TLS: a.TLS, Cert: a.Cert, Key: a.Key,
-					HTTP: a.HTTP, HTTPS: a.HTTPS, TrustedProxies: slices.Clone(a.TrustedProxies),
+					HTTP: a.HTTP, HTTPS: a.HTTPS, AcceptTerms: a.AcceptTerms, ACMEEmail: a.ACMEEmail, TrustedProxies: slices.Clone(a.TrustedProxies),
 					Issuer: p.Issuer, ClientID: p.ClientID, Audience: slices.Clone(p.Audience), Operator: p.Operator, OperatorKey: p.OperatorKey,
 					Dialects: slices.Clone(d.Dialects),
 				}
@@ -210,7 +214,7 @@ func TestEveryConfigurationThatInitWritesIsSound(t *testing.T) {
 			}
 		}
 	}
-	if want := 5 * 5 * 10; n != want {
+	if want := 7 * 5 * 10; n != want {
 		t.Errorf("%d were written, want %d", n, want)
 	}
 }
@@ -221,7 +225,7 @@ func TestWhatIsNotSaidIsAsked(t *testing.T) {
 	status, stdout, stderr := answered(t, []string{"init"},
 		p.config, p.data,
 		"usher.example.com", "", "https://usher.example.com/", // the URL
-		"nobody", "files", // who ends TLS
+		"nobody", "acme", "no", "files", // who ends TLS; whoever agrees to no terms is asked again
 		"/nowhere.crt", p.dir, os.DevNull, // the certificate
 	)
 	// What is no certificate with its key is asked for again, and the input has ended.
@@ -229,8 +233,8 @@ func TestWhatIsNotSaidIsAsked(t *testing.T) {
 		t.Errorf("got status %d, printed %q", status, stdout)
 	}
 	for _, want := range []string{
-		"[usher.yaml] > ", "server.publicURL: must be an absolute URL", "no usual answer", "say proxy or files", "open /nowhere.crt: no such file",
-		"are no certificate with its key",
+		"[usher.yaml] > ", "server.publicURL: must be an absolute URL", "no usual answer", "say proxy, files, acme", "open /nowhere.crt: no such file",
+		"are no certificate with its key", "without that there is no certificate by ACME",
 		"there was no answer to --cert: the input has ended\nnothing was changed\n",
 	} {
 		if !strings.Contains(stderr, want) {
@@ -305,11 +309,14 @@ func TestWithoutATerminalEverythingIsSaidByFlags(t *testing.T) {
 		"an operator of nobody":          {p.args("--operator", "user:ann"), "--operator is for an --issuer only"},
 		"an operator of others":          {p.args("--offline", "--issuer", "https://id.example.com", "--audience", "a", "--operator", "user:https://other.example.com#ann"), "--operator: it is of another issuer"},
 		"no URL":                         {p.args("--url", "usher", "--operator-key"), "--url: server.publicURL: must be an absolute URL"},
-		"nobody ends TLS":                {p.args("--tls", "none", "--operator-key"), "--tls: say proxy or files"},
+		"nobody ends TLS":                {p.args("--tls", "none", "--operator-key"), "--tls: say proxy, files, acme"},
 		"no certificate":                 {p.args("--tls", "files", "--operator-key"), "add --cert, --key"},
 		"a certificate for a proxy":      {p.args("--cert", "a.crt", "--operator-key"), "--cert is for --tls files only"},
 		"a file that is no certificate":  {p.args("--tls", "files", "--cert", os.DevNull, "--key", os.DevNull, "--operator-key"), "--key: server.tls.certFile: "},
 		"a plain URL with a certificate": {p.args("--url", "http://localhost", "--tls", "files", "--cert", os.DevNull, "--key", os.DevNull, "--operator-key"), "--tls: the URL has to begin with https://"},
+		"terms that nobody agrees to":    {p.args("--tls", "acme", "--operator-key"), "add --accept-terms"},
+		"an authority for nobody":        {p.args("--url", "https://localhost", "--tls", "acme", "--accept-terms", "--operator-key"), "--tls: server.tls.acme.domains[0]: must be the name of a host"},
+		"terms of a proxy":               {p.args("--accept-terms", "--operator-key"), "--accept-terms is for --tls acme only"},
 		"nowhere to listen":              {p.args("--http", "usher:80", "--operator-key"), "--http: server.http: must be an IP address"},
 		"a proxy to nowhere":             {p.args("--http", "off", "--operator-key"), "--http: the proxy has to reach"},
 		"an issuer that is silent":       {p.args("--issuer", "http://127.0.0.1:1", "--audience", "a", "--operator", "user:ann"), "or add --offline"},
