@@ -52,7 +52,7 @@ func seatsTaken(t *testing.T, a *access.Access, r usher.Room) int {
 
 func TestASeatThatCouldNotBeGivenBackIsGivenBackLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const people = 600
+		const people = 300
 		db := &full{DB: openStore(t)}
 		var log strings.Builder
 		a := newAccess(t, db, &bus.Local{}, func(c *access.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
