@@ -32,7 +32,7 @@ const (
 func newUserPool(t testing.TB) *userPool {
 	t.Helper()
 	c := &userPool{t: t, client: http.DefaultClient}
-	c.start("http://127.0.0.1:", nil)
+	c.start("http://127.0.0.1:", map[string]any{})
 	return c
 }
 
