@@ -222,6 +222,20 @@ func TestNoMoreUsesThanAllowed(t *testing.T) {
 	}
 }
 
+// A guest who was told that there is no such invite would not try again.
+func TestAFullDiskLeavesAnInviteAsItIs(t *testing.T) {
+	db := &full{DB: openStore(t)}
+	a := newAccess(t, db, &bus.Local{}, withGuests(t, db))
+	i := invite(t, a, newRoom(t, a), access.InviteSpec{MaxUses: 1})
+	db.full.Store(true)
+	_, err := redeem(t, a, i.Secret, "Gus")
+	wantCode(t, "while the disk is full", err, "storage_full")
+	db.full.Store(false)
+	if _, err := redeem(t, a, i.Secret, "Gus"); err != nil {
+		t.Errorf("when there is room: %v", err)
+	}
+}
+
 func TestAGuestCantTakeAMembersName(t *testing.T) {
 	db := openStore(t)
 	a := newAccess(t, db, &bus.Local{}, withGuests(t, db))

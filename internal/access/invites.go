@@ -180,10 +180,10 @@ func (a *Access) redeem(ctx context.Context, invite usher.Invite, r usher.Room, 
 		i.UpdatedAt = now
 		return i, nil
 	})
-	if _, ok := errors.AsType[*usher.Error](err); ok || errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, errNoInvite) || errors.Is(err, store.ErrNotFound) {
 		return Redeemed{}, errNoInvite
 	}
-	if err != nil {
+	if err != nil { // also of a store that can't be written: the invite is as good as before
 		return Redeemed{}, wrapf("redeem", err)
 	}
 	a.tell(ctx, usher.Event{Type: usher.Redeemed, App: r.App, Who: guest.Key(), Name: name, Room: r.ID, Reason: "invite " + string(invite.ID)})

@@ -15,7 +15,7 @@ import (
 	"usher/internal/store"
 )
 
-// full is a store whose disk is full, as far as rooms go, when it is set.
+// full is a store whose disk is full, as far as rooms and invites go, when it is set.
 type full struct {
 	store.DB
 	full atomic.Bool
@@ -38,6 +38,20 @@ func (r fullRooms) Change(ctx context.Context, key usher.ParticipantKey, change 
 		return store.Entry{}, store.ErrUnavailable
 	}
 	return e, err
+}
+
+func (f *full) Invites() store.Invites { return fullInvites{f.DB.Invites(), f} }
+
+type fullInvites struct {
+	store.Invites
+	f *full
+}
+
+func (i fullInvites) Update(ctx context.Context, room usher.RoomKey, id usher.ID, change func(usher.Invite) (usher.Invite, error)) (usher.Invite, error) {
+	if i.f.full.Load() {
+		return usher.Invite{}, store.ErrNoRoom
+	}
+	return i.Invites.Update(ctx, room, id, change)
 }
 
 // seatsTaken returns how many seats of a room are taken.

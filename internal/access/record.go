@@ -63,7 +63,7 @@ const (
 	// recordWait is how long a call waits for its event to be on disk.
 	recordWait = 5 * time.Second
 	// recordQueue bounds what waits while the store can't be written. Beyond it
-	// decisions wait, and are not taken if that is too long: nothing goes
+	// decisions and visits wait, and are not taken if that is too long: nothing goes
 	// unrecorded, and the queue does not grow. What has happened already is
 	// always taken in.
 	recordQueue = 20_000
@@ -107,14 +107,37 @@ func newRecorder(config RecordConfig, s store.Record, now func() time.Time, logg
 // store can't be written, the event is not taken.
 func (r *recorder) decide(ctx context.Context, e usher.Event) error {
 	for {
+		if err := r.room(ctx); err != nil {
+			return err
+		}
 		r.mu.Lock()
-		room := len(r.pending) < recordQueue
-		if store.Away(r.failure) && (!room || r.waits(e)) {
+		if store.Away(r.failure) && r.waits(e) {
 			defer r.mu.Unlock()
 			return r.failure
 		}
-		if room {
+		if len(r.pending) < recordQueue {
 			break
+		}
+		r.mu.Unlock() // others were faster
+	}
+	done := r.take(e)
+	r.mu.Unlock()
+	r.again()
+	return done.wait(ctx)
+}
+
+// room waits until there is room for one event more. Where that would be long,
+// since the store can't be written, there is none.
+func (r *recorder) room(ctx context.Context) error {
+	for {
+		r.mu.Lock()
+		if len(r.pending) < recordQueue {
+			r.mu.Unlock()
+			return nil
+		}
+		if store.Away(r.failure) {
+			defer r.mu.Unlock()
+			return r.failure
 		}
 		oldest := r.await(r.taken - uint64(len(r.pending)) + 1)
 		r.mu.Unlock()
@@ -122,10 +145,6 @@ func (r *recorder) decide(ctx context.Context, e usher.Event) error {
 			return err
 		}
 	}
-	done := r.take(e)
-	r.mu.Unlock()
-	r.again()
-	return done.wait(ctx)
 }
 
 // tell takes an event that has happened already, however many wait. With a

@@ -49,6 +49,10 @@ func (a *Access) Visit(ctx context.Context, token usher.Secret, ref usher.ID, vi
 	if err != nil {
 		return nil, err
 	}
+	// No decision is made, which would have waited for room.
+	if err := a.record.room(ctx); err != nil {
+		return nil, err
+	}
 	v := &Visit{access: a, key: usher.RoomKey{App: s.App, ID: ref}, token: s.Token, visitor: visitor, began: a.now()}
 	a.admit(v)
 	s, _, err = a.SessionPass(ctx, token, ref)

@@ -261,3 +261,36 @@ func TestAVisitEndsWithItsSessionUnlessThatIsRenewed(t *testing.T) {
 		wantRefused(t, a, expiring, "session_expired")
 	})
 }
+
+// Nothing of a visit is written but that it began and ended: while that can't be,
+// who comes and goes must not fill the memory with it.
+func TestWhereTheDiskIsFullVisitsDoNotFillTheMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := &failing{DB: openStore(t)}
+		a := newAccess(t, db, &bus.Local{})
+		run(t, a)
+		s := opened(t, a, "ann", "r")
+		time.Sleep(time.Second)
+		db.set(store.ErrNoRoom)
+		const queue = 20_000
+		come := 0
+		for come <= queue {
+			v, err := a.Visit(t.Context(), s.Token, s.Rooms[0].ID, newConnection())
+			if err != nil {
+				wantCode(t, "a visit", err, "storage_full")
+				break
+			}
+			come++
+			v.End()
+			if come == 10 { // it is found out that nothing can be written
+				time.Sleep(time.Second)
+			}
+		}
+		if come > queue/2 {
+			t.Errorf("%d came and went, each of whom is written down twice, want at most %d", come, queue/2)
+		}
+		db.set(nil)
+		time.Sleep(5 * time.Second)
+		visit(t, a, s)
+	})
+}
