@@ -39,6 +39,7 @@ type line struct {
 	at, end access.Position
 
 	finished  bool
+	lost      bool // the record has forgotten some that were not posted
 	delivered int
 	failure   error
 	failed    access.Entry
@@ -77,12 +78,13 @@ func (t *target) deliver(ctx, posting context.Context, l *line, until time.Time)
 
 // readOn reads a held room's next entries.
 func (t *target) readOn(ctx context.Context, l *line) error {
-	entries, next, _, err := t.Record.Read(ctx, l.at, pageSize, func(e usher.Event) bool {
+	entries, next, lost, err := t.Record.Read(ctx, l.at, pageSize, func(e usher.Event) bool {
 		return e.Room == l.room && t.config.wants(e)
 	})
 	if err != nil {
 		return err
 	}
+	l.lost = l.lost || lost
 	for _, e := range entries {
 		if e.At.Compare(l.end) < 0 {
 			l.entries = append(l.entries, e)
@@ -90,8 +92,8 @@ func (t *target) readOn(ctx context.Context, l *line) error {
 	}
 	switch {
 	case len(l.entries) > 0:
-	case next == l.at:
-		l.at = l.end
+	case next == l.at: // nothing is left of what there was
+		l.at, l.lost = l.end, true
 	default:
 		l.at = next
 	}
@@ -102,6 +104,9 @@ func (t *target) readOn(ctx context.Context, l *line) error {
 func (t *target) settle(l *line) {
 	now := t.Now()
 	recovered := l.delivered > 0 && t.delivered(now)
+	if l.lost {
+		t.forgotten("room", l.room)
+	}
 	if l.finished {
 		delete(t.next.Held, l.room)
 		delete(t.pauses, l.room)

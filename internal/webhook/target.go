@@ -101,10 +101,17 @@ func (t *target) start() {
 	})
 }
 
-// close ends delivery and waits for it.
-func (t *target) close() {
+// halt ends delivery.
+func (t *target) halt() {
 	if t.stop != nil {
 		t.stop()
+	}
+}
+
+// close ends delivery and waits for it.
+func (t *target) close() {
+	t.halt()
+	if t.done != nil {
 		<-t.done
 	}
 	t.http.CloseIdleConnections()
@@ -159,6 +166,7 @@ func (t *target) step(ctx, posting context.Context) (wait time.Duration, err err
 	}
 	now := t.Now()
 	if rest := t.resume.Sub(now); rest > 0 {
+		t.observe()
 		return min(rest, lookEvery), nil
 	}
 	lines := t.dueLines(now)
@@ -169,8 +177,7 @@ func (t *target) step(ctx, posting context.Context) (wait time.Duration, err err
 			return 0, err
 		}
 		if lost && t.next.Frontier != (access.Position{}) {
-			t.metrics.lost.WithLabelValues(t.config.Name).Inc()
-			t.Logger.Error("the record has forgotten events that a webhook was not told of", "target", t.config.Name, "cursor", t.next.Frontier.String())
+			t.forgotten("cursor", t.next.Frontier.String())
 		}
 		lines = append(lines, t.newLines(p)...)
 		busy = next != t.next.Frontier
@@ -185,6 +192,13 @@ func (t *target) step(ctx, posting context.Context) (wait time.Duration, err err
 	}
 	t.observe()
 	return t.rest(t.Now(), busy), nil
+}
+
+// forgotten says that the record has forgotten what the target was not told of,
+// and where.
+func (t *target) forgotten(where string, value any) {
+	t.metrics.lost.WithLabelValues(t.config.Name).Inc()
+	t.Logger.Error("the record has forgotten events that a webhook was not told of", "target", t.config.Name, where, value)
 }
 
 // rest is how long there is nothing to do.
@@ -222,11 +236,13 @@ func (t *target) lead(ctx context.Context) (bool, error) {
 	return t.stored.Node == t.Node, err
 }
 
-// adopt goes on from what is written down.
+// adopt goes on from what is written down, at once: whoever has written it may
+// know that the target takes things again.
 func (t *target) adopt(current stored) {
 	t.stored, t.next, t.loaded = current, current.state, true
 	t.next.Held = maps.Clone(current.Held)
 	clear(t.pauses)
+	t.resume = time.Time{}
 }
 
 // save marks what was delivered. If another has changed the mark meanwhile, it

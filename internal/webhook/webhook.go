@@ -121,6 +121,11 @@ func (s *Service) Apply(ctx context.Context, configs []Config) error {
 	s.await(configs)
 	for name, old := range former {
 		if next[name] != old {
+			old.halt() // all at once: each may take its moment
+		}
+	}
+	for name, old := range former {
+		if next[name] != old {
 			old.close()
 		}
 		if next[name] == nil {

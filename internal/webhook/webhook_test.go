@@ -361,6 +361,98 @@ func TestWhatTheRecordForgetsIsSaid(t *testing.T) {
 	})
 }
 
+// A room that is held back reads the record at its own place, which the record
+// may have forgotten while others went on.
+func TestWhatTheRecordForgetsOfARoomThatWaitsIsSaid(t *testing.T) {
+	for name, more := range map[string]bool{"and others go on": true, "and nothing has happened since": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				s := w.server().apply(config())
+				w.receiver.script(func(room, _ usher.ID) (*http.Response, error) {
+					if room == "a" {
+						return answer(http.StatusGone)
+					}
+					return nil, nil
+				})
+				w.happen("a", "b")
+				time.Sleep(time.Minute)
+				if _, err := w.db.Record().Trim(t.Context(), time.Now().Add(time.Hour), 0); err != nil {
+					t.Fatal(err)
+				}
+				want := map[usher.ID][]usher.ID{"b": w.written["b"]}
+				if more {
+					want["a"] = []usher.ID{w.happen("a")[0].ID}
+				}
+				w.receiver.script(nil)
+				time.Sleep(2 * time.Minute)
+				w.wantTold("what is left", want)
+				if s.metric("usher_webhook_forgotten_total") != 1 || !strings.Contains(s.log.String(), "forgotten") {
+					t.Errorf("it was said %v times, the log has %s", s.metric("usher_webhook_forgotten_total"), s.log)
+				}
+			})
+		})
+	}
+}
+
+// A target that asks to be left alone is, which is seen meanwhile, unless an
+// operator has it told again.
+func TestATargetThatWantsToBeLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.server().apply(config())
+		w.receiver.script(func(usher.ID, usher.ID) (*http.Response, error) {
+			return answer(http.StatusTooManyRequests, "Retry-After", "3600")
+		})
+		w.happen("a")
+		time.Sleep(30 * time.Minute)
+		if _, posts, _ := w.receiver.snapshot(); posts != 1 {
+			t.Errorf("it was asked %d times, want once", posts)
+		}
+		if lag := s.metric("usher_webhook_lag_seconds"); lag < 29*60 {
+			t.Errorf("the lag is %v s", lag)
+		}
+		w.receiver.script(nil)
+		if _, err := s.Replay(t.Context(), operator, "app", "begin"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		w.wantTold("after a replay", w.written)
+	})
+}
+
+// hanging is a target that never answers.
+type hanging struct{}
+
+func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// A server that ends would otherwise be killed before it has written down the rest.
+func TestManyTargetsThatHangAreNotWaitedForOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.server(func(d *webhook.Deps) {
+			d.Client = func(bool) *http.Client { return &http.Client{Transport: hanging{}} }
+		})
+		var all []webhook.Config
+		for i := range 20 {
+			all = append(all, config(func(c *webhook.Config) { c.Name = fmt.Sprint("app", i) })...)
+		}
+		s.apply(all)
+		w.happen("a")
+		time.Sleep(5 * time.Second)
+		begin := time.Now()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("it took %v to end", took)
+		}
+	})
+}
+
 // TestNoPrivateAddressIsReached has a real network.
 func TestNoPrivateAddressIsReached(t *testing.T) {
 	reached := make(chan string, 100)
