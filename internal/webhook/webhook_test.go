@@ -438,7 +438,7 @@ func TestManyTargetsThatHangAreNotWaitedForOneByOne(t *testing.T) {
 		})
 		var all []webhook.Config
 		for i := range 20 {
-			all = append(all, config(func(c *webhook.Config) { c.Name = fmt.Sprint("app", i) })...)
+			all = append(all, config(func(c *webhook.Config) { c.Name, c.Timeout = fmt.Sprint("app", i), 30*time.Second })...)
 		}
 		s.apply(all)
 		w.happen("a")
