@@ -95,8 +95,10 @@ func (s *calls) Create(ctx context.Context, c usher.Call) error {
 	}
 	s.enter(c.Key())
 	err := s.Calls.Create(ctx, c)
-	if errors.Is(err, store.ErrExists) {
-		s.takeBack(c.Key()) // the pair has another, or this one is there, or has ended
+	// The pair has another, or this one is there, or has ended; or nothing can be
+	// written. After any other error it may be there.
+	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrNoRoom) {
+		s.takeBack(c.Key())
 	}
 	return err
 }

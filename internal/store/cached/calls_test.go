@@ -18,6 +18,7 @@ type countedCalls struct {
 	store.DB
 	asked  atomic.Int64
 	broken atomic.Bool
+	full   atomic.Bool
 	// meanwhile, if not nil, happens once, before a call is written.
 	meanwhile func()
 }
@@ -38,6 +39,9 @@ func (s countedStore) Active(ctx context.Context, app, user string) ([]usher.Cal
 
 func (s countedStore) Create(ctx context.Context, c usher.Call) error {
 	once(&s.d.meanwhile)
+	if s.d.full.Load() {
+		return store.ErrNoRoom
+	}
 	err := s.Calls.Create(ctx, c)
 	if s.d.broken.Load() { // though it is written
 		return errBroken
@@ -102,6 +106,12 @@ func TestWhoHasNoCallsIsNotAskedAbout(t *testing.T) {
 	for _, user := range []string{"ann", "bob", "carl"} {
 		want("all ended", user, 0, 0)
 	}
+	below.full.Store(true)
+	if err := db.Create(t.Context(), ringing("c3", "carl", "ann")); !errors.Is(err, store.ErrNoRoom) {
+		t.Fatalf("got %v", err)
+	}
+	below.full.Store(false)
+	want("there was no room for another", "carl", 0, 0)
 	below.broken.Store(true)
 	if err := db.Create(t.Context(), ringing("c3", "carl", "ann")); !errors.Is(err, errBroken) {
 		t.Fatalf("got %v", err)
