@@ -110,17 +110,11 @@ var refused = []netip.Prefix{
 	netip.MustParsePrefix("203.0.113.0/24"),   // documentation (RFC 5737)
 	netip.MustParsePrefix("224.0.0.0/4"),      // multicast
 	netip.MustParsePrefix("240.0.0.0/4"),      // reserved; broadcast
-	netip.MustParsePrefix("::/96"),            // unspecified, loopback, and IPv4 in disguise (RFC 4291)
-	netip.MustParsePrefix("64:ff9b::/96"),     // IPv4 by NAT64 (RFC 6052)
-	netip.MustParsePrefix("64:ff9b:1::/48"),   // IPv4 by local NAT64 (RFC 8215)
-	netip.MustParsePrefix("100::/64"),         // discarded (RFC 6666)
+	netip.MustParsePrefix("::/3"),             // not given out (RFC 4291): loopback, IPv4 mapped, translated (RFC 2765) or by NAT64 (RFC 6052)
 	netip.MustParsePrefix("2001::/23"),        // protocol assignments, IPv4 by Teredo among them (RFC 2928)
 	netip.MustParsePrefix("2001:db8::/32"),    // documentation (RFC 3849)
 	netip.MustParsePrefix("2002::/16"),        // IPv4 by 6to4 (RFC 3056)
 	netip.MustParsePrefix("3fff::/20"),        // documentation (RFC 9637)
-	netip.MustParsePrefix("5f00::/16"),        // segment routing (RFC 9602)
-	netip.MustParsePrefix("fc00::/7"),         // private (RFC 4193); cloud metadata at fd00:ec2::254
-	netip.MustParsePrefix("fe80::/10"),        // link-local
-	netip.MustParsePrefix("fec0::/10"),        // private (RFC 3879)
-	netip.MustParsePrefix("ff00::/8"),         // multicast
+	netip.MustParsePrefix("4000::/2"),         // not given out
+	netip.MustParsePrefix("8000::/1"),         // not given out: private (RFC 4193), link-local, multicast; cloud metadata at fd00:ec2::254
 }

@@ -30,10 +30,20 @@ func TestOnlyAddressesOfTheInternetArePublic(t *testing.T) {
 		"::":                      false,
 		"::1":                     false,
 		"::ffff:127.0.0.1":        false,
+		"::ffff:0:7f00:1":         false, // as translators write 127.0.0.1
 		"64:ff9b::7f00:1":         false,
+		"64:ff9b:1::7f00:1":       false,
+		"1fff:ffff::1":            false,
+		"2001:0:7f00:1::":         false,
 		"2002:7f00:1::":           false,
 		"fd00:ec2::254":           false,
+		"3ffe:ffff::1":            true,
+		"4000::1":                 false,
+		"5f00::1":                 false,
+		"8000::1":                 false,
 		"fe80::1":                 false,
+		"fec0::1":                 false,
+		"ff02::1":                 false,
 		"2606:2800:21f:cb07::1%1": false,
 	} {
 		if got := egress.Public(netip.MustParseAddr(address)); got != want {
