@@ -143,6 +143,41 @@ func TestACertificateThatWasReplacedIsShown(t *testing.T) {
 	<-ended
 }
 
+// A configuration that was reloaded is not said to be the former one because a
+// certificate can't be read.
+func TestACertificateThatCantBeReadDoesNotKeepTheConfiguration(t *testing.T) {
+	s := serveSecured(t)
+	before := s.shown(t, s.cert)
+	old := filepath.Join(t.TempDir(), "old.crt")
+	replace(t, s.cert, old)
+	if err := os.Remove(s.cert); err != nil {
+		t.Fatal(err)
+	}
+	next := *s.server.config.Load()
+	next.Operators = []string{"user:https://id.example#ann"}
+	ctx, stop := context.WithCancel(t.Context())
+	told, ended := make(chan os.Signal), make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.server.follow(ctx, told, func() (config.Config, []string, error) { return next, nil, nil })
+	}()
+	// A second signal is taken only when the first was dealt with.
+	told <- os.Interrupt
+	told <- os.Interrupt
+	stop()
+	<-ended
+	if got := s.server.config.Load().Operators; len(got) != 1 {
+		t.Errorf("the operators are %v", got)
+	}
+	var m dto.Metric
+	if err := s.server.reloads.success.Write(&m); err != nil || m.GetGauge().GetValue() != 1 {
+		t.Errorf("the metric of reloads is %v, %v, though the configuration is in force", m.GetGauge().GetValue(), err)
+	}
+	if !s.shown(t, old).Equal(before) {
+		t.Error("another certificate is shown")
+	}
+}
+
 // endOf is when the certificate of a host ends, as the metric has it.
 func (s *server) endOf(t *testing.T, host string) float64 {
 	t.Helper()

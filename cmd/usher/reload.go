@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -54,11 +53,7 @@ func (s *server) reload(ctx context.Context, next config.Config) error {
 	s.reloads.one.Lock()
 	defer s.reloads.one.Unlock()
 	before := *s.config.Load()
-	var held []string
-	if before.TURNServer.Enabled() {
-		held = append(held, "turn") // which it was started with
-	}
-	cfg, changed, restart := before.Change(next, held...)
+	cfg, changed, restart := before.Change(next)
 	media, err := s.platforms(cfg, s.own)
 	if err == nil && !s.access.Fits(media) {
 		// Platforms come and go only with a restart.
@@ -119,7 +114,7 @@ func (s *server) follow(ctx context.Context, told <-chan os.Signal, load func() 
 			continue
 		}
 		if err := s.certificates.Reload(); err != nil {
-			s.failed(fmt.Errorf("certificate: %w", err))
+			s.logger.Error("the certificate was not read anew, and stays as it was", "error", err)
 		}
 	}
 }

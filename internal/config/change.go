@@ -24,6 +24,8 @@ var fixed = []string{
 // also returns the keys of what has changed, and of what needs a restart to.
 // What lies below one of held can't change, either.
 func (c Config) Change(next Config, held ...string) (_ Config, changed, restart []string) {
+	held = append(held, c.bound(next)...)
+	signsIn, _ := c.WebIssuer()
 	if c.Sources = next.Sources; c.Dev != next.Dev || c.OnLambda != next.OnLambda {
 		restart = append(restart, "mode")
 	}
@@ -39,7 +41,25 @@ func (c Config) Change(next Config, held ...string) (_ Config, changed, restart 
 		ours.value.Set(theirs[i].value)
 		changed = append(changed, ours.path)
 	}
+	// The page was made for one issuer, and its policy, too.
+	after, _ := c.WebIssuer()
+	if (signsIn.Issuer != after.Issuer || !slices.Equal(signsIn.TokenUse, after.TokenUse)) && !slices.Contains(restart, "web.issuer") {
+		restart = append(restart, "web.issuer")
+	}
 	return c, changed, restart
+}
+
+// bound returns the sections that belong to something that changes only with a
+// restart: half of it would fit neither what was nor what shall be.
+func (c Config) bound(next Config) []string {
+	var held []string
+	if c.VPaaS.APIAddress != next.VPaaS.APIAddress {
+		held = append(held, "vpaas") // it has what this server is known by there
+	}
+	if c.TURNServer.Enabled() || next.TURNServer.Enabled() {
+		held = append(held, "turn") // it says where the embedded server is, with the secret that it was started with
+	}
+	return held
 }
 
 func within(path string, sections []string) bool {

@@ -48,3 +48,62 @@ func TestWhatChangesWhileAServerRuns(t *testing.T) {
 		t.Errorf("to development mode: restart %q", restart)
 	}
 }
+
+// What belongs together changes together, or not at all.
+func TestNothingChangesByHalf(t *testing.T) {
+	issuer := func(name string) []identity.IssuerConfig {
+		return []identity.IssuerConfig{{Issuer: name, ClientIDs: []string{"page"}}}
+	}
+	for name, tt := range map[string]struct {
+		before, edit     func(*config.Config)
+		changed, restart []string
+	}{
+		"another VPaaS, and what we are known by there": {
+			func(c *config.Config) {
+				c.VPaaS.APIAddress, c.VPaaS.Credentials.PrivateKeyPath = "https://one.example", "one.pem"
+			},
+			func(c *config.Config) {
+				c.VPaaS.APIAddress, c.VPaaS.Credentials.PrivateKeyPath = "https://two.example", "two.pem"
+			},
+			nil, []string{"vpaas.apiAddress", "vpaas.credentials.privateKeyPath"},
+		},
+		"another key at the same VPaaS": {
+			func(c *config.Config) {
+				c.VPaaS.APIAddress, c.VPaaS.Credentials.PrivateKeyPath = "https://one.example", "one.pem"
+			},
+			func(c *config.Config) { c.VPaaS.Credentials.PrivateKeyPath = "two.pem" },
+			[]string{"vpaas.credentials.privateKeyPath"}, nil,
+		},
+		"a TURN server of our own in the place of another": {
+			func(c *config.Config) { c.TURN.URLs = []string{"turn:elsewhere.example:3478"} },
+			func(c *config.Config) {
+				c.TURN.URLs, c.TURNServer.UDP = []string{"turn:here.example:3478"}, "127.0.0.1:3478"
+			},
+			nil, []string{"turn.urls", "turnServer.udp"},
+		},
+		"the only issuer, at which the page signs people in": {
+			func(c *config.Config) { c.Web.ClientID, c.Issuers = "page", issuer("https://one.example") },
+			func(c *config.Config) { c.Issuers = issuer("https://two.example") },
+			[]string{"issuers"}, []string{"web.issuer"},
+		},
+		"the only issuer, without a page that signs in": {
+			func(c *config.Config) { c.Issuers = issuer("https://one.example") },
+			func(c *config.Config) { c.Issuers = issuer("https://two.example") },
+			[]string{"issuers"}, nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := config.Default()
+			tt.before(&before)
+			next := before
+			tt.edit(&next)
+			_, changed, restart := before.Change(next)
+			if diff := cmp.Diff(tt.changed, changed); diff != "" {
+				t.Errorf("changed (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.restart, restart); diff != "" {
+				t.Errorf("restart (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
