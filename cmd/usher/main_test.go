@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"io"
 	"strings"
 	"testing"
 )
@@ -16,5 +18,16 @@ func TestHelpIsThereHoweverItIsAskedFor(t *testing.T) {
 		if status, out, stderr := command(t, strings.Fields(line)...); status != 0 || !strings.HasPrefix(out, want) {
 			t.Errorf("usher %s: got status %d, printed %q and %q", line, status, out, stderr)
 		}
+	}
+}
+
+// It is no failure to do as one is told.
+func TestAServerThatIsToldToStopBeforeItIsReadyDoes(t *testing.T) {
+	told, stop := context.WithCancel(t.Context())
+	stop()
+	var errs strings.Builder
+	status := run(told, []string{"serve", "--dev", "--data", t.TempDir(), "--http", "127.0.0.1:0", "--https", ""}, environment{Stdout: io.Discard, Stderr: &errs})
+	if status != 0 || !strings.Contains(errs.String(), "told to stop before it was ready") {
+		t.Errorf("it ended with the status %d, and said\n%s", status, &errs)
 	}
 }

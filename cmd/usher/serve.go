@@ -57,6 +57,10 @@ func (c serveCommand) Run(ctx context.Context, env environment) (err error) {
 	s, err := newServer(ctx, cfg, serverOptions{Dir: dir, Logger: logger, Level: &level, Own: listeners.names(), Certificates: listeners.certificates()})
 	if err != nil {
 		listeners.close()
+		if ctx.Err() != nil { // which is why, and no failure
+			logger.Info("told to stop before it was ready", "error", err)
+			return nil
+		}
 		return err
 	}
 	s.alsoRun(func(ctx context.Context) { s.follow(ctx, hangups, load) })
