@@ -16,8 +16,10 @@ import (
 const (
 	sweepEvery = time.Second
 	sweepBatch = 200
-	// What is forgotten is in nobody's way meanwhile.
+	// What is forgotten is in nobody's way meanwhile. Each room may be many writes,
+	// of much: of more at once others would notice.
 	forgetEvery = time.Minute
+	forgetBatch = 8
 )
 
 // Recover takes over the seats whose connections belonged to a process that is
@@ -103,7 +105,7 @@ func (s *Service) RunForgetting(ctx context.Context) {
 func (s *Service) Forget(ctx context.Context) error {
 	keep := s.config.KeepFor
 	for keep > 0 {
-		keys, err := s.Store.Ended(ctx, clock(s.Now).Add(-keep), sweepBatch)
+		keys, err := s.Store.Ended(ctx, clock(s.Now).Add(-keep), forgetBatch)
 		if err == nil {
 			err = together(keys, func(key usher.RoomKey) error {
 				if err := s.Store.Forget(ctx, key); !errors.Is(err, store.ErrNotFound) {
@@ -112,7 +114,7 @@ func (s *Service) Forget(ctx context.Context) error {
 				return nil // another node was faster
 			})
 		}
-		if err != nil || len(keys) < sweepBatch {
+		if err != nil || len(keys) < forgetBatch {
 			return wrap("forget", err)
 		}
 	}

@@ -1,12 +1,16 @@
 package room_test
 
 import (
+	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"usher"
 	"usher/internal/room"
+	"usher/internal/store"
 )
 
 func TestWhatEndedIsForgottenWhenItsTimeIsOver(t *testing.T) {
@@ -40,6 +44,42 @@ func TestWhatEndedIsForgottenWhenItsTimeIsOver(t *testing.T) {
 	if err := room.New(room.Config{}, room.Deps{Now: time.Now}).Forget(h.ctx); err != nil {
 		t.Errorf("where all is kept: %v", err)
 	}
+}
+
+// slow is a store that takes its time to forget a room.
+type slow struct {
+	store.Rooms
+	now, most atomic.Int64 // how many rooms are being forgotten
+}
+
+func (s *slow) Forget(ctx context.Context, key usher.RoomKey) error {
+	now := s.now.Add(1)
+	defer s.now.Add(-1)
+	for most := s.most.Load(); now > most && !s.most.CompareAndSwap(most, now); most = s.most.Load() {
+	}
+	time.Sleep(time.Millisecond) // until all are here that come at once
+	return s.Rooms.Forget(ctx, key)
+}
+
+// Whoever joins a room waits for what is written in the same commit.
+func TestFewRoomsAreForgottenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		for range 100 {
+			if _, err := h.End(h.ctx, h.open(t, room.Spec{}).Key(), "Over."); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.pass(2 * keepFor)
+		db := &slow{Rooms: h.db}
+		s := room.New(room.Config{KeepFor: keepFor}, room.Deps{Store: db, Now: func() time.Time { return h.now }})
+		if err := s.Forget(h.ctx); err != nil {
+			t.Fatal(err)
+		}
+		if len(h.db.rooms) > 0 || db.most.Load() > 8 {
+			t.Errorf("%d rooms are left, and %d were forgotten at once", len(h.db.rooms), db.most.Load())
+		}
+	})
 }
 
 func roomOf(key usher.ParticipantKey) usher.RoomKey { return usher.RoomKey{App: key.App, ID: key.Room} }
