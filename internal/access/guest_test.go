@@ -223,7 +223,7 @@ func TestNoMoreUsesThanAllowed(t *testing.T) {
 }
 
 // A guest who was told that there is no such invite would not try again.
-func TestAFullDiskLeavesAnInviteAsItIs(t *testing.T) {
+func TestADiskThatFailsLeavesAnInviteAsItIs(t *testing.T) {
 	db := &full{DB: openStore(t)}
 	a := newAccess(t, db, &bus.Local{}, withGuests(t, db))
 	i := invite(t, a, newRoom(t, a), access.InviteSpec{MaxUses: 1})
@@ -231,8 +231,12 @@ func TestAFullDiskLeavesAnInviteAsItIs(t *testing.T) {
 	_, err := redeem(t, a, i.Secret, "Gus")
 	wantCode(t, "while the disk is full", err, "storage_full")
 	db.full.Store(false)
+	db.blind.Store(true)
+	_, err = redeem(t, a, i.Secret, "Gus")
+	wantCode(t, "while it can't be read", err, "storage_unavailable")
+	db.blind.Store(false)
 	if _, err := redeem(t, a, i.Secret, "Gus"); err != nil {
-		t.Errorf("when there is room: %v", err)
+		t.Errorf("when it can be used: %v", err)
 	}
 }
 

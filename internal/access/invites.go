@@ -8,6 +8,7 @@ import (
 
 	"usher"
 	"usher/internal/policy"
+	"usher/internal/room"
 	"usher/internal/store"
 )
 
@@ -149,8 +150,11 @@ func (a *Access) Redeem(ctx context.Context, app string, code usher.Secret, name
 	}
 	key := usher.RoomKey{App: invite.App, ID: invite.Room}
 	r, err := a.rooms.Get(ctx, key)
-	if err != nil || r.Status == usher.RoomEnded {
+	if errors.Is(err, room.ErrNotFound) || err == nil && r.Status == usher.RoomEnded {
 		return Redeemed{}, errNoInvite
+	}
+	if err != nil {
+		return Redeemed{}, err
 	}
 	if now := a.now(); !redeemable(invite, now) || a.taken.fromInvite(invite, now) {
 		return Redeemed{}, errNoInvite // before a name is compared, which would tell who is a member

@@ -20,6 +20,8 @@ type full struct {
 	store.DB
 	full atomic.Bool
 	lies atomic.Bool // what it says it may not have written is written
+	// blind is a disk that can't be read, as far as rooms go.
+	blind atomic.Bool
 }
 
 func (f *full) Rooms() store.Rooms { return fullRooms{f.DB.Rooms(), f} }
@@ -27,6 +29,13 @@ func (f *full) Rooms() store.Rooms { return fullRooms{f.DB.Rooms(), f} }
 type fullRooms struct {
 	store.Rooms
 	f *full
+}
+
+func (r fullRooms) Get(ctx context.Context, key usher.RoomKey) (usher.Room, error) {
+	if r.f.blind.Load() {
+		return usher.Room{}, store.ErrUnavailable
+	}
+	return r.Rooms.Get(ctx, key)
 }
 
 func (r fullRooms) Change(ctx context.Context, key usher.ParticipantKey, change func(store.Entry) (store.Entry, error)) (store.Entry, error) {
