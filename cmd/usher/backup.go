@@ -51,7 +51,7 @@ func (c backupCommand) Run(ctx context.Context, env environment) (err error) {
 	if err := sqlstore.Check(ctx, database); err != nil {
 		return err
 	}
-	sources, err := c.others(env)
+	sources, err := c.others(env, work)
 	if err != nil {
 		return err
 	}
@@ -80,11 +80,15 @@ func (c backupCommand) target() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	data, err := filepath.Abs(c.Data)
+	beside, err := filepath.EvalSymlinks(filepath.Dir(file))
+	if err != nil {
+		return "", fmt.Errorf("can't write beside %s: %w", file, err)
+	}
+	data, err := realFolder(c.Data)
 	if err != nil {
 		return "", err
 	}
-	if strings.HasPrefix(file, data+string(filepath.Separator)) {
+	if strings.HasPrefix(beside+string(filepath.Separator), data+string(filepath.Separator)) {
 		return "", fmt.Errorf("%s is in the data folder, with which it would be lost: choose another place", file)
 	}
 	if _, err := os.Lstat(file); err == nil {
@@ -93,28 +97,60 @@ func (c backupCommand) target() (string, error) {
 	return file, nil
 }
 
-// others are the files of the folder beside the database.
-func (c backupCommand) others(env environment) (sources []backup.Source, err error) {
-	err = filepath.WalkDir(c.Data, func(path string, d fs.DirEntry, err error) error {
+// realFolder is the path of a folder that may be known by a link to it, which a
+// walk would not follow.
+func realFolder(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+// others are the files of the folder beside the database, copied to work: a
+// server may exchange its own at any time.
+func (c backupCommand) others(env environment, work string) (sources []backup.Source, err error) {
+	data, err := realFolder(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	err = filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
+			return passing(path, data, err)
+		}
+		name, err := filepath.Rel(data, path)
+		if err != nil || d.IsDir() || ofTheProcess(name) || name == databaseName {
 			return err
 		}
-		name, err := filepath.Rel(c.Data, path)
-		if err != nil || !d.Type().IsRegular() || ofTheProcess(name) || name == databaseName {
-			return err
+		if d.Type()&fs.ModeSymlink != 0 { // which may lead to what is no business of the server's
+			return fmt.Errorf("%s is a link, and the back-up would not have what it leads to: put the file itself there", path)
 		}
 		info, err := d.Info()
 		if err != nil {
-			return err
+			return passing(path, data, err)
 		}
-		if info.Size() > maxKept {
+		if !info.Mode().IsRegular() || info.Size() > maxKept {
 			fmt.Fprintf(env.Stderr, "left out: %s, which is no file of a server's\n", path)
 			return nil
 		}
-		sources = append(sources, backup.Source{Name: filepath.ToSlash(name), Path: path})
-		return nil
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return passing(path, data, err)
+		}
+		copied := filepath.Join(work, fmt.Sprint("other-", len(sources)))
+		sources = append(sources, backup.Source{Name: filepath.ToSlash(name), Path: copied})
+		return os.WriteFile(copied, text, 0o600)
 	})
 	return sources, err
+}
+
+// passing is no error of what was there for a moment, as a file is that a server
+// writes before it has its name.
+func passing(path, root string, err error) error {
+	if path != root && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // ofTheProcess reports whether a file of the data folder belongs to whoever

@@ -44,6 +44,48 @@ func TestABackUpIsRestored(t *testing.T) {
 	}
 }
 
+// The folder of a unit for systemd may be a link, as that of a disk of its own.
+func TestADataFolderThatIsALinkIsBackedUpWhole(t *testing.T) {
+	data := someData(t)
+	link, file := filepath.Join(t.TempDir(), "link"), filepath.Join(t.TempDir(), "usher.tar")
+	if err := os.Symlink(data, link); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, stderr := command(t, "backup", file, "--data", link); status != 0 || !strings.Contains(stderr, "seal.key    ") {
+		t.Fatalf("got status %d and %q", status, stderr)
+	}
+	for name, within := range map[string][]string{
+		"by its own name": {"backup", filepath.Join(data, "usher.tar"), "--data", link},
+		"by the link":     {"backup", filepath.Join(link, "usher.tar"), "--data", data},
+	} {
+		if status, _, stderr := command(t, within...); status != 1 || !strings.Contains(stderr, "is in the data folder") {
+			t.Errorf("%s: got status %d and %q", name, status, stderr)
+		}
+	}
+	again := filepath.Join(t.TempDir(), "again")
+	if status, _, stderr := command(t, "restore", file, "--data", again); status != 0 {
+		t.Fatalf("restore: got status %d and %q", status, stderr)
+	}
+	if _, err := os.Stat(filepath.Join(again, "seal.key")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A key that is elsewhere would be missed when it is needed.
+func TestNoBackUpIsMadeThatLacksWhatALinkLeadsTo(t *testing.T) {
+	data := someData(t)
+	key, elsewhere, file := filepath.Join(data, "seal.key"), filepath.Join(t.TempDir(), "key"), filepath.Join(t.TempDir(), "usher.tar")
+	if err := errors.Join(os.Rename(key, elsewhere), os.Symlink(elsewhere, key)); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, stderr := command(t, "backup", file, "--data", data); status != 1 || !strings.Contains(stderr, "is a link") {
+		t.Errorf("got status %d and %q", status, stderr)
+	}
+	if beside, err := os.ReadDir(filepath.Dir(file)); err != nil || len(beside) != 0 {
+		t.Errorf("there is %v, error %v", beside, err)
+	}
+}
+
 func TestNothingIsReplaced(t *testing.T) {
 	data, file := backedUp(t)
 	before, err := os.ReadFile(file)

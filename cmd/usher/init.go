@@ -179,7 +179,11 @@ func (c *initCommand) give() error {
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(c.Data, func(path string, _ fs.DirEntry, err error) error {
+	folder, err := realFolder(c.Data)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

@@ -89,7 +89,7 @@ func Write(w io.Writer, m Manifest, sources []Source) (Manifest, error) {
 		if err != nil {
 			break
 		}
-		err = s.append(archive, m.header(s.Name, m.Files[i].Size))
+		err = s.append(archive, m.header(s.Name, m.Files[i].Size), m.Files[i].SHA256)
 	}
 	if err = errors.Join(err, archive.Close()); err != nil {
 		return m, fmt.Errorf("backup: write: %w", err)
@@ -112,7 +112,9 @@ func (s Source) describe() (File, error) {
 	return File{Name: s.Name, Size: n, SHA256: hex.EncodeToString(sum.Sum(nil))}, err
 }
 
-func (s Source) append(archive *tar.Writer, h *tar.Header) error {
+// append fails if the file is no more what it was described as: nobody could
+// restore that.
+func (s Source) append(archive *tar.Writer, h *tar.Header, want string) error {
 	f, err := os.Open(s.Path)
 	if err != nil {
 		return err
@@ -121,8 +123,14 @@ func (s Source) append(archive *tar.Writer, h *tar.Header) error {
 	if err := archive.WriteHeader(h); err != nil {
 		return err
 	}
-	_, err = io.Copy(archive, f)
-	return err
+	sum := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(archive, sum), f); err != nil {
+		return err
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != want {
+		return fmt.Errorf("%s was changed meanwhile", s.Path)
+	}
+	return nil
 }
 
 // Extract reads a back-up, and writes its files to the folder at dir, readable

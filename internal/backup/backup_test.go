@@ -68,6 +68,27 @@ func TestWhatIsBackedUpIsRestored(t *testing.T) {
 	}
 }
 
+// changing changes a file when a back-up is about to be written.
+type changing struct{ path, content string }
+
+func (c changing) Write(p []byte) (int, error) {
+	return len(p), os.WriteFile(c.path, []byte(c.content), 0o600)
+}
+
+func TestWhatIsChangedMeanwhileIsNoBackUp(t *testing.T) {
+	for name, content := range map[string]string{"as long": "other!", "longer": "another", "shorter": "less"} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "seal.key")
+			if err := os.WriteFile(path, []byte("sealed"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := backup.Write(changing{path, content}, backup.Manifest{}, []backup.Source{{Name: "seal.key", Path: path}}); err == nil {
+				t.Error("it is taken for one")
+			}
+		})
+	}
+}
+
 // archive is a tar of entries that may lie.
 func archive(t testing.TB, entries ...tar.Header) []byte {
 	t.Helper()
