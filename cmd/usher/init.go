@@ -291,7 +291,7 @@ func (c *initCommand) first(as string) string {
 	case c.ClientID != "" && c.Operator != "":
 		return "open " + c.URL + "/console and sign in"
 	case c.OperatorKey:
-		return "curl " + c.URL + "/api/v1/configuration -H 'Authorization: Bearer <the API key>'"
+		return "curl " + quoted(c.URL+"/api/v1/configuration") + " -H 'Authorization: Bearer <the API key>'"
 	default:
 		return as + "usher client add --data " + quoted(c.Data) + " --name my-app --api-key"
 	}

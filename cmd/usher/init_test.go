@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -466,6 +468,9 @@ func TestTheNextCommandsCanBeCopied(t *testing.T) {
 		"a path with a blank": {initCommand{Config: "/my files/it's.yaml", Data: "/my files/data"}, false, []string{
 			`usher doctor --config '/my files/it'\''s.yaml'`, `usher serve --config '/my files/it'\''s.yaml'`, "usher client add --data '/my files/data' --name my-app --api-key",
 		}},
+		"a host that is none": {initCommand{Config: "/c", URL: "https://$(id)';id;'", OperatorKey: true}, false, []string{
+			"usher doctor --config /c", "usher serve --config /c", `curl 'https://$(id)'\'';id;'\''/api/v1/configuration' -H 'Authorization: Bearer <the API key>'`,
+		}},
 		"where there is a unit": {initCommand{Config: unitConfig, Data: "/var/lib/usher", User: "usher"}, true, []string{
 			"runuser -u usher -- usher doctor --config /etc/usher/usher.yaml", "systemctl enable --now usher", "runuser -u usher -- usher client add --data /var/lib/usher --name my-app --api-key",
 		}},
@@ -499,6 +504,35 @@ func TestTheServersUserGetsTheFolder(t *testing.T) {
 		t.Errorf("got status %d, printed %s", status, &errs)
 	}
 	other.untouched(t)
+}
+
+// It gets what a link leads to, too. Nobody but root can give anything away.
+func TestTheServersUserGetsWhatALinkLeadsTo(t *testing.T) {
+	who, err := user.Current()
+	if err == nil && os.Geteuid() == 0 {
+		who, err = user.Lookup("nobody")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, real := newPlace(t), t.TempDir()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(p.data), 0o700), os.Symlink(real, p.data)); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	env := environment{Stdout: &out, Stderr: &errs, Root: true}
+	if status := run(t.Context(), p.args("--operator-key", "--user", who.Username), env); status != 0 {
+		t.Fatalf("got status %d, printed %s", status, &errs)
+	}
+	for _, name := range []string{"", databaseName, sealName} {
+		info, err := os.Stat(filepath.Join(real, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owner := fmt.Sprint(info.Sys().(*syscall.Stat_t).Uid); owner != who.Uid {
+			t.Errorf("%q belongs to %s, want %s", name, owner, who.Uid)
+		}
+	}
 }
 
 // For root what is usual is what the unit for systemd has.
