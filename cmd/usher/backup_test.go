@@ -86,6 +86,19 @@ func TestNoBackUpIsMadeThatLacksWhatALinkLeadsTo(t *testing.T) {
 	}
 }
 
+// Only root can give a folder away, and makes what no server of another user can read.
+func TestRootIsToldToGiveAwayWhatIsRestored(t *testing.T) {
+	_, file := backedUp(t)
+	for root, want := range map[bool]int{true: 1, false: 0} {
+		var out, errs bytes.Buffer
+		again := filepath.Join(t.TempDir(), "a folder")
+		status := run(t.Context(), []string{"restore", file, "--data", again}, environment{Stdout: &out, Stderr: &errs, Root: root})
+		if status != 0 || strings.Count(errs.String(), "chown -R USER: '"+again+"'") != want {
+			t.Errorf("root: %t: got status %d and %q", root, status, &errs)
+		}
+	}
+}
+
 func TestNothingIsReplaced(t *testing.T) {
 	data, file := backedUp(t)
 	before, err := os.ReadFile(file)

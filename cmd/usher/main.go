@@ -94,7 +94,7 @@ func run(ctx context.Context, args []string, env environment) (status int) {
 	var cli commands
 	parser, err := kong.New(&cli,
 		kong.Name("usher"),
-		kong.Description("Usher, the access server for real-time rooms.\n\nTry it:     usher serve --dev\nSet it up:  usher init"),
+		kong.Description("Usher, the access server for real-time rooms.\n\n  usher serve --dev   try it on this machine\n  usher init          set it up for everybody else"),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Writers(env.Stdout, env.Stderr),
@@ -134,7 +134,8 @@ func commandPath(c *kong.Context) string {
 	if c.Selected() == nil {
 		return ""
 	}
-	return " " + c.Command()
+	name, _, _ := strings.Cut(c.Command(), " <") // what it is given is no part of what it is called
+	return " " + name
 }
 
 type versionCommand struct{}

@@ -31,3 +31,28 @@ func TestAServerThatIsToldToStopBeforeItIsReadyDoes(t *testing.T) {
 		t.Errorf("it ended with the status %d, and said\n%s", status, &errs)
 	}
 }
+
+func TestTheHelpSaysWhatToBeginWith(t *testing.T) {
+	_, out, _ := command(t, "--help")
+	for _, want := range []string{"\n    usher serve --dev   try it", "\n    usher init          set it up"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("got %q, want %q on a line of its own", out, want)
+		}
+	}
+}
+
+// What is printed can be typed.
+func TestWhoIsNotUnderstoodIsToldWhereTheHelpIs(t *testing.T) {
+	for line, want := range map[string]string{
+		"nothing":                 "Run 'usher --help' for what it takes.",
+		"client nothing":          "Run 'usher client --help' for what it takes.",
+		"explain":                 "Run 'usher explain --help' for what it takes.",
+		"backup":                  "Run 'usher backup --help' for what it takes.",
+		"api get /api/v1/me":      "Run 'usher api --help' for what it takes.",
+		"webhook replay a --to 1": "Run 'usher webhook replay --help' for what it takes.",
+	} {
+		if status, _, stderr := command(t, strings.Fields(line)...); status != 2 || !strings.Contains(stderr, want) {
+			t.Errorf("usher %s: got status %d and %q; want %q", line, status, stderr, want)
+		}
+	}
+}

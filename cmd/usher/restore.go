@@ -68,6 +68,9 @@ func (c restoreCommand) Run(ctx context.Context, env environment) (err error) {
   3. usher serve --config FILE, as the user whom the folder belongs to
 What happened after %[2]s is not in it: revoke, ban and retire again what was since, or it holds again.
 `, c.Data, m.MadeAt.Format("2006-01-02 15:04:05 UTC"))
+	if env.Root {
+		fmt.Fprintf(env.Stderr, "Its files are root's, and no other user can read them: if the server runs as one, chown -R USER: %s comes first.\n", quoted(c.Data))
+	}
 	return nil
 }
 
