@@ -369,7 +369,7 @@ func (e *examination) webhooks(ctx context.Context) {
 func firstPrivate(addrs []netip.Addr) netip.Addr {
 	for _, a := range addrs {
 		if !egress.Public(a) {
-			return a
+			return a.Unmap() // as people write it
 		}
 	}
 	return netip.Addr{}

@@ -111,7 +111,7 @@ func TestTheDoctor(t *testing.T) {
 		"a VPaaS that is silent":   {base(fresh, "127.0.0.1:0") + "vpaas: {apiAddress: \"http://127.0.0.1:1\", credentials: {clientId: aaaaaaaaaaaaaaaaaaaaaaaaaa, privateKeyPath: " + private + "}}\n", "vpaas", "127.0.0.1:1"},
 		"a Janus that is silent":   {base(fresh, "127.0.0.1:0") + "janus: {pluginURL: \"ws://127.0.0.1:1/\", keyFile: " + private + "}\n", "janus", "could not be asked"},
 		"a LiveKit that is silent": {base(fresh, "127.0.0.1:0") + "livekit: {url: \"ws://127.0.0.1:1\", apiKey: a, apiSecret: " + strings.Repeat("s", 32) + "}\n", "livekit", "127.0.0.1:1"},
-		"a webhook to nowhere":     {base(fresh, "127.0.0.1:0") + hook(""), "webhooks", "not a public one"},
+		"a webhook to nowhere":     {base(fresh, "127.0.0.1:0") + hook(""), "webhooks", "has the address 127.0.0.1, which is not a public one"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found, status := examined(t, tt.text)
