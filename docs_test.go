@@ -132,7 +132,7 @@ func TestTheRecipesNameWhatThereIs(t *testing.T) {
 		}
 	}
 	// What SQLite and the network say, and what is of the system.
-	others := regexp.MustCompile("^(database disk image|disk I/O|(file is )?not a database|connection refused|usher |client rotate|keys r|systemctl |journalctl |timedatectl |docker |/usher |ss |chmod |go tool |-top |process_|go_|(open|max)_fds|(first|last)_)")
+	others := regexp.MustCompile("^(database disk image|disk I/O|(file is )?not a database|connection refused|permission denied|usher |client rotate|keys r|systemctl |journalctl |timedatectl |docker |/usher |ss |chmod |go tool |-top |process_|go_|(open|max)_fds|(first|last)_)")
 	settings, n := read(t, "docs/configuration.md"), 0
 	text := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(page, "")
 	for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(text, -1) {
@@ -211,4 +211,33 @@ func read(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// Whoever copies a configuration to run a server by has one whose data is where
+// the server looks, whichever folder it is started in, and whose callers are not
+// all counted as their proxy.
+func TestWhatIsCopiedToMoveNamesItsDataAndItsProxy(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("docs/moving/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("got %d pages, error %v", len(pages), err)
+	}
+	for _, page := range pages {
+		found := false
+		for i, block := range strings.Split(read(t, page), "```") {
+			text, isYAML := strings.CutPrefix(block, "yaml\n")
+			if i%2 == 0 || !isYAML || !strings.HasPrefix(text, "server:\n") {
+				continue
+			}
+			found = true
+			for _, want := range []string{"\n  trustedProxies: [", "\ndata: /"} {
+				if !strings.Contains(text, want) {
+					t.Errorf("%s: a configuration has no %q", page, want)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s has no configuration of a server", page)
+		}
+	}
 }
