@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -273,16 +274,32 @@ func isInstalled() bool {
 
 // next are the commands to go on with, to be copied.
 func (c *initCommand) next(installed bool) []string {
-	as := ""
+	as, listening := "", "" // who may listen where the server shall is the user and a capability
+	low := privileged(c.HTTP) || privileged(c.HTTPS)
 	if c.User != "" {
 		as = "runuser -u " + quoted(c.User) + " -- "
+		listening = as
+		if low {
+			listening = fmt.Sprintf("setpriv --reuid %[1]s --regid $(id -g %[1]s) --init-groups --inh-caps +net_bind_service --ambient-caps +net_bind_service -- ", quoted(c.User))
+		}
 	}
 	file := " --config " + quoted(c.Config)
-	serve := as + "usher serve" + file
+	serve := listening + "usher serve" + file
 	if installed && c.Config == unitConfig {
 		serve = "systemctl enable --now usher"
+		if low {
+			serve += " # with deploy/systemd/ports.conf: it listens on a port below 1024"
+		}
 	}
-	return []string{as + "usher doctor" + file, serve, c.first(as)}
+	return []string{listening + "usher doctor" + file, serve, c.first(as)}
+}
+
+// privileged reports whether only root, or who has the capability for it, may
+// listen on an address.
+func privileged(address string) bool {
+	_, text, err := net.SplitHostPort(address)
+	port, numbers := strconv.Atoi(text)
+	return err == nil && numbers == nil && port > 0 && port < 1024
 }
 
 // first is what to do with a server that runs.

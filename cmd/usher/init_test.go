@@ -460,6 +460,7 @@ func TestWhatFailsLateLeavesNothing(t *testing.T) {
 }
 
 func TestTheNextCommandsCanBeCopied(t *testing.T) {
+	const listening = "setpriv --reuid usher --regid $(id -g usher) --init-groups --inh-caps +net_bind_service --ambient-caps +net_bind_service -- "
 	for name, tt := range map[string]struct {
 		c         initCommand
 		installed bool
@@ -473,6 +474,16 @@ func TestTheNextCommandsCanBeCopied(t *testing.T) {
 		}},
 		"where there is a unit": {initCommand{Config: unitConfig, Data: "/var/lib/usher", User: "usher"}, true, []string{
 			"runuser -u usher -- usher doctor --config /etc/usher/usher.yaml", "systemctl enable --now usher", "runuser -u usher -- usher client add --data /var/lib/usher --name my-app --api-key",
+		}},
+		"ports below 1024 and a unit": {initCommand{Config: unitConfig, Data: "/var/lib/usher", User: "usher", HTTP: ":80", HTTPS: ":443", URL: "https://localhost", OperatorKey: true}, true, []string{
+			listening + "usher doctor --config /etc/usher/usher.yaml", "systemctl enable --now usher # with deploy/systemd/ports.conf: it listens on a port below 1024",
+			"curl https://localhost/api/v1/configuration -H 'Authorization: Bearer <the API key>'",
+		}},
+		"a port below 1024": {initCommand{Config: "/srv/usher.yaml", Data: "/srv/usher", User: "usher", HTTP: "off", HTTPS: "127.0.0.1:443"}, false, []string{
+			listening + "usher doctor --config /srv/usher.yaml", listening + "usher serve --config /srv/usher.yaml", "runuser -u usher -- usher client add --data /srv/usher --name my-app --api-key",
+		}},
+		"ports of anybody's": {initCommand{Config: "/srv/usher.yaml", Data: "/srv/usher", User: "usher", HTTP: ":8080", HTTPS: ":8443"}, false, []string{
+			"runuser -u usher -- usher doctor --config /srv/usher.yaml", "runuser -u usher -- usher serve --config /srv/usher.yaml", "runuser -u usher -- usher client add --data /srv/usher --name my-app --api-key",
 		}},
 		"a unit for another": {initCommand{Config: "/srv/usher.yaml", Data: "/srv/usher"}, true, []string{
 			"usher doctor --config /srv/usher.yaml", "usher serve --config /srv/usher.yaml", "usher client add --data /srv/usher --name my-app --api-key",
