@@ -139,12 +139,22 @@ func (a *asking) settle() error {
 		}
 	}
 	problems, err := a.problems()
-	for _, q := range a.questions {
+	for i, q := range a.questions {
 		if err := q.of(problems); err != nil {
-			return fmt.Errorf("--%s: %w", q.flag, err)
+			return fmt.Errorf("%s: %w", a.flags(i), err)
 		}
 	}
 	return err
+}
+
+// flags are those of a question, and of those before that go with it: what is
+// wrong may be any of them.
+func (a *asking) flags(i int) string {
+	var names []string
+	for _, q := range a.questions[i-a.questions[i].again : i+1] {
+		names = append(names, "--"+q.flag)
+	}
+	return strings.Join(names, " and ")
 }
 
 // place reports whether a question has one, and else what it goes with.

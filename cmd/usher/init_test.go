@@ -314,7 +314,7 @@ func TestWithoutATerminalEverythingIsSaidByFlags(t *testing.T) {
 		"nobody ends TLS":                {p.args("--tls", "none", "--operator-key"), "--tls: say proxy, files, acme"},
 		"no certificate":                 {p.args("--tls", "files", "--operator-key"), "add --cert, --key"},
 		"a certificate for a proxy":      {p.args("--cert", "a.crt", "--operator-key"), "--cert is for --tls files only"},
-		"a file that is no certificate":  {p.args("--tls", "files", "--cert", os.DevNull, "--key", os.DevNull, "--operator-key"), "--key: server.tls.certFile: "},
+		"a file that is no certificate":  {p.args("--tls", "files", "--cert", os.DevNull, "--key", os.DevNull, "--operator-key"), "usher: --cert and --key: server.tls.certFile: "},
 		"a plain URL with a certificate": {p.args("--url", "http://localhost", "--tls", "files", "--cert", os.DevNull, "--key", os.DevNull, "--operator-key"), "--tls: the URL has to begin with https://"},
 		"terms that nobody agrees to":    {p.args("--tls", "acme", "--operator-key"), "add --accept-terms"},
 		"an authority for nobody":        {p.args("--url", "https://localhost", "--tls", "acme", "--accept-terms", "--operator-key"), "--tls: server.tls.acme.domains[0]: must be the name of a host"},
