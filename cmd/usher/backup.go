@@ -115,6 +115,9 @@ func (c backupCommand) others(env environment, work string) (sources []backup.So
 		return nil, err
 	}
 	err = filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
+		if path == filepath.Join(data, lostFound) { // nobody but root can read it
+			return fs.SkipDir
+		}
 		if err != nil {
 			return passing(path, data, err)
 		}

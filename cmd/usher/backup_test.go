@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"usher/internal/backup"
 	"usher/internal/datadir"
 )
 
@@ -68,6 +70,25 @@ func TestADataFolderThatIsALinkIsBackedUpWhole(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(again, "seal.key")); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a disk of its own has is root's, and no part of the back-up.
+func TestWhatEveryDiskHasIsNotBackedUp(t *testing.T) {
+	data, file := someData(t), filepath.Join(t.TempDir(), "usher.tar")
+	if err := errors.Join(os.Mkdir(filepath.Join(data, lostFound), 0o700), os.WriteFile(filepath.Join(data, lostFound, "#1"), []byte("part"), 0o600),
+		os.Chmod(filepath.Join(data, lostFound), 0)); err != nil {
+		t.Fatal(err)
+	}
+	status, _, stderr := command(t, "backup", file, "--data", data)
+	if err := os.Chmod(filepath.Join(data, lostFound), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if status != 0 || strings.Contains(stderr, lostFound) {
+		t.Fatalf("got status %d and %q", status, stderr)
+	}
+	if status, _, stderr := command(t, "restore", file, "--data", filepath.Join(t.TempDir(), "again")); status != 0 {
+		t.Errorf("restore: got status %d and %q", status, stderr)
 	}
 }
 
@@ -171,6 +192,35 @@ func TestWhatDoesNotVerifyIsNotRestored(t *testing.T) {
 			}
 			if status, _, stderr := command(t, "restore", file, "--data", again); status != 0 {
 				t.Errorf("then a sound one: got status %d and %q", status, stderr)
+			}
+		})
+	}
+}
+
+// What belongs to a process is none of a back-up's, nor what is in a folder of
+// its name, which a server could not put its own in the place of.
+func TestNoBackUpHasWhatBelongsToAProcess(t *testing.T) {
+	database, err := os.ReadFile(filepath.Join(someData(t), databaseName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{lockFile, lockFile + "/x", "usher.sock/x", databaseName + "-wal/x", stagingName + "/x", "lost+found/x"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			var sources []backup.Source
+			for i, text := range [][]byte{database, nil} {
+				s := backup.Source{Name: []string{databaseName, name}[i], Path: filepath.Join(dir, fmt.Sprint(i))}
+				if err := os.WriteFile(s.Path, text, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				sources = append(sources, s)
+			}
+			if _, err := pack(filepath.Join(dir, "packed"), backup.Manifest{}, sources); err != nil {
+				t.Fatal(err)
+			}
+			status, _, stderr := command(t, "restore", filepath.Join(dir, "packed"), "--data", filepath.Join(dir, "again"))
+			if status != 1 || !strings.Contains(stderr, "which none that usher makes has") {
+				t.Errorf("got status %d and %q", status, stderr)
 			}
 		})
 	}

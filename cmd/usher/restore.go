@@ -84,8 +84,12 @@ func (c restoreCommand) empty() error {
 	return err
 }
 
-// lockFile is what every folder has that was held once.
-const lockFile = "usher.lock"
+// lockFile is what every folder has that was held once, and lostFound the folder
+// that every disk has.
+const (
+	lockFile  = "usher.lock"
+	lostFound = "lost+found"
+)
 
 // occupied returns the name of something in a folder that can't become a data
 // folder therefore: the database, if there is one.
@@ -98,7 +102,7 @@ func occupied(folder string) (name string, err error) {
 		switch e.Name() {
 		case databaseName:
 			return databaseName, err
-		case lockFile, "lost+found":
+		case lockFile, lostFound:
 		default:
 			name = e.Name()
 		}
@@ -110,7 +114,7 @@ func occupied(folder string) (name string, err error) {
 // database to the schema of this version, and refuses that of a newer one.
 func verify(ctx context.Context, folder string, m backup.Manifest) (err error) {
 	for _, f := range m.Files {
-		if ofTheProcess(f.Name) || strings.HasPrefix(f.Name, stagingName) {
+		if first, _, _ := strings.Cut(f.Name, "/"); ofTheProcess(first) || first == stagingName || first == lostFound {
 			return fmt.Errorf("the back-up has %s, which none that usher makes has", f.Name)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -149,6 +150,11 @@ func Extract(r io.Reader, dir string) (Manifest, error) {
 		}
 		if h.Name != f.Name || h.Typeflag != tar.TypeReg || h.Size != f.Size {
 			return Manifest{}, fmt.Errorf("backup: it is damaged: where the manifest has %s of %d bytes there is %q of %d", f.Name, f.Size, h.Name, h.Size)
+		}
+		for record := range h.PAXRecords {
+			if strings.HasPrefix(record, "GNU.sparse.") { // a few bytes that say that they are many
+				return Manifest{}, fmt.Errorf("backup: %s has holes, which no file of a back-up has", f.Name)
+			}
 		}
 		if err := f.extract(archive, dir); err != nil {
 			return Manifest{}, fmt.Errorf("backup: %w", err)

@@ -3,6 +3,8 @@ package backup_test
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -86,6 +88,47 @@ func TestWhatIsChangedMeanwhileIsNoBackUp(t *testing.T) {
 				t.Error("it is taken for one")
 			}
 		})
+	}
+}
+
+// A back-up of some KiB does not fill a disk.
+func TestAFileWithHolesIsNotRestored(t *testing.T) {
+	const size = 1 << 30
+	m, err := json.Marshal(backup.Manifest{Format: 1, Files: []backup.File{{Name: "usher.db", Size: size}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	entry := func(kind byte, name, content string) {
+		var block [512]byte
+		copy(block[:], name)
+		copy(block[100:], "0000600\x000000000\x000000000\x00")
+		copy(block[124:], fmt.Sprintf("%011o\x0000000000000\x00        ", len(content)))
+		copy(block[156:], string(kind))
+		copy(block[257:], "ustar\x0000")
+		sum := 0
+		for _, c := range block {
+			sum += int(c)
+		}
+		copy(block[148:], fmt.Sprintf("%06o\x00 ", sum))
+		b.Write(block[:])
+		b.WriteString(content)
+		b.Write(make([]byte, -len(content)&511))
+	}
+	record := func(key, value string) string { // its length counts itself, which has two digits
+		return fmt.Sprintf("%d %s=%s\n", len(key)+len(value)+5, key, value)
+	}
+	entry(tar.TypeReg, "manifest.json", string(m))
+	entry(tar.TypeXHeader, "x", record("GNU.sparse.major", "1")+record("GNU.sparse.minor", "0")+
+		record("GNU.sparse.name", "usher.db")+record("GNU.sparse.realsize", fmt.Sprint(size)))
+	entry(tar.TypeReg, "y", "0\n"+strings.Repeat("\x00", 510))
+	b.Write(make([]byte, 1024))
+	dir := t.TempDir()
+	if _, err := backup.Extract(&b, dir); err == nil || !strings.Contains(err.Error(), "has holes") {
+		t.Errorf("got error %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("there is %v, error %v", left, err)
 	}
 }
 
