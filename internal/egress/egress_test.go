@@ -132,3 +132,11 @@ func TestARedirectIsAnAnswer(t *testing.T) {
 		t.Errorf("a client of public addresses: %v", err)
 	}
 }
+
+// A proxy would look names up by itself, and connect wherever they lead. Which one
+// the environment names net/http reads once only, so that it is no use to set one.
+func TestNoProxyIsUsed(t *testing.T) {
+	if transport, ok := egress.Client(nil).Transport.(*http.Transport); !ok || transport.Proxy != nil {
+		t.Error("a proxy may be used")
+	}
+}
