@@ -16,7 +16,7 @@ import (
 
 // RecordConfig says how the record of events is kept.
 type RecordConfig struct {
-	Audit     Audit         `yaml:"mode" doc:"batched writes events down within 100ms of what they tell of; strict makes every call wait until its own are on disk."`
+	Audit     Audit         `yaml:"mode" doc:"batched writes events down within 100ms of what they tell of; strict makes every call wait until its own are on disk, and refuses what needs an event while the disk takes nothing; what was done just before it filled up may have its event in memory only, until there is room."`
 	KeepFor   time.Duration `yaml:"keepFor" doc:"How long events are kept."`
 	KeepBytes int64         `yaml:"keepBytes" doc:"How many bytes of events are kept; the oldest go first."`
 }
