@@ -222,10 +222,20 @@ func parseURL(text string) (u *url.URL, message string) {
 		return nil, "must be an absolute URL that begins with https:// or http://"
 	case u.User != nil:
 		return nil, "must carry no user and password"
+	case !isHost(u.Hostname()):
+		return nil, "must name a host by ASCII letters, digits, dots and hyphens, or by its IP address"
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(text, "#"):
 		return nil, "must have neither query nor fragment"
 	}
 	return u, ""
+}
+
+// isHost reports whether a name can be that of a host; some have underscores.
+func isHost(name string) bool {
+	if _, err := netip.ParseAddr(name); err == nil {
+		return true
+	}
+	return strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-._") == ""
 }
 
 func (v *validator) operators(operators []string) {

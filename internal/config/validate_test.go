@@ -62,6 +62,7 @@ func TestValidate(t *testing.T) {
 		"profiles with a word":     {func(c *config.Config) { c.Server.Debug, c.Server.DebugToken = ":6060", "secret" }, "server.debugToken: must have at least 32"},
 		"no time to drain":         {func(c *config.Config) { c.Server.Drain = 0 }, "server.drain: must be from 1s"},
 		"too long a notice":        {func(c *config.Config) { c.Server.Notice = time.Hour }, "server.notice: must be from 0s"},
+		"a public command":         {func(c *config.Config) { c.Server.PublicURL = "https://$(id).example.com" }, "server.publicURL: must name a host"},
 		"a public host":            {func(c *config.Config) { c.Server.PublicURL = "usher.example.com" }, "server.publicURL: must be an absolute URL"},
 		"another scheme":           {func(c *config.Config) { c.Server.PublicURL = "ftp://usher.example.com" }, "server.publicURL: must be an absolute URL"},
 		"a URL without host":       {func(c *config.Config) { c.Server.PublicURL = "https://:443" }, "server.publicURL: must be an absolute URL"},
